@@ -1,7 +1,7 @@
 """Reads the options that our declarations carry: who signs a message, and which REST routes a query has.
 
-A descriptor hands out its options as a message of protobuf's default pool, in which our extensions are unknown
-fields; encoded and read again with the private pool's class, they are there.
+A descriptor hands out its options as a message of protobuf's default pool, in which our extensions are
+unknown fields; encoded and read again with the private pool's class, they are there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VERBS = ("get", "put", "post", "delete", "patch")
 
 
 def signer_fields(message: Descriptor) -> tuple[str, ...]:
-    """The names of the fields that hold the required signers, in declared order; empty for what no one signs."""
+    """Names of the fields that hold the required signers, in declared order; none for what no one signs."""
     options = descriptor_pb2.MessageOptions.FromString(message.GetOptions().SerializeToString())
     return tuple(options.Extensions[msg_pb2.signer])
 
@@ -33,8 +33,6 @@ def is_msg_service(service: ServiceDescriptor) -> bool:
 def http_routes(method: MethodDescriptor) -> tuple[tuple[str, str, str], ...]:
     """The method's routes as (verb in upper case, path template, body field), the main one first."""
     options = descriptor_pb2.MethodOptions.FromString(method.GetOptions().SerializeToString())
-    if not options.HasExtension(annotations_pb2.http):
-        return ()
     rule = options.Extensions[annotations_pb2.http]
     rules = (rule, *rule.additional_bindings)
     return tuple(

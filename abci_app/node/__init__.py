@@ -1,0 +1,1 @@
+"""All that touches the machine: sockets, servers, metrics, configuration."""

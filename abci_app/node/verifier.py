@@ -1,0 +1,75 @@
+"""Verifies a block's secp256k1 signatures on all cores; libsecp256k1 runs without Python's lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]
+from coincurve.context import GLOBAL_CONTEXT
+
+# A shorter chunk costs more in handing it over than another core saves.
+CHUNK_SIGNATURES_MIN: Final = 64
+CHUNKS_PER_THREAD: Final = 4
+
+PUBLIC_KEY_BYTES: Final = 33
+DIGEST_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+
+
+class SignedDigest(NamedTuple):
+    """A signature to verify: compressed public key (33 bytes), digest (32), r and s (64); any tuple does."""
+
+    public_key: bytes
+    digest: bytes
+    signature: bytes
+
+
+def verify_signature(public_key: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether the signature is valid, with its s in the lower half; any malformed part makes it invalid."""
+    sizes = (len(public_key), len(digest), len(signature))
+    if sizes != (PUBLIC_KEY_BYTES, DIGEST_BYTES, SIGNATURE_BYTES):
+        return False
+    # The library's own PublicKey takes DER alone; a detour through it costs a tenth of the rate.
+    context = GLOBAL_CONTEXT.ctx
+    key = ffi.new("secp256k1_pubkey *")
+    parsed = ffi.new("secp256k1_ecdsa_signature *")
+    return bool(
+        lib.secp256k1_ec_pubkey_parse(context, key, public_key, PUBLIC_KEY_BYTES)
+        and lib.secp256k1_ecdsa_signature_parse_compact(context, parsed, signature)
+        and lib.secp256k1_ecdsa_verify(context, parsed, digest, key)
+    )
+
+
+def _verify_chunk(chunk: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+    return [verify_signature(*signed) for signed in chunk]
+
+
+class Verifier:
+    """A pool of threads beside the caller's own, which works along instead of waiting."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = max(1, (os.cpu_count() or 1) - 1) if threads is None else threads
+        self._pool = ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="verify")
+
+    def verify(self, signed: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        """One answer for each (public key, digest, signature), in order. Few are verified right here."""
+        if len(signed) < 2 * CHUNK_SIGNATURES_MIN:
+            return _verify_chunk(signed)
+        even = -(-len(signed) // (CHUNKS_PER_THREAD * (self.threads + 1)))
+        size = max(CHUNK_SIGNATURES_MIN, even)
+        chunks = [signed[start : start + size] for start in range(0, len(signed), size)]
+        futures = [self._pool.submit(_verify_chunk, chunk) for chunk in chunks]
+        done = {at: _verify_chunk(chunks[at]) for at in self._steal(futures)}
+        answers = (done[at] if at in done else future.result() for at, future in enumerate(futures))
+        return [answer for chunk in answers for answer in chunk]
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    @staticmethod
+    def _steal(futures: Sequence[Future[list[bool]]]) -> Iterator[int]:
+        """The chunks, last first, that no thread of the pool has begun; asked for one at a time."""
+        return (at for at in reversed(range(len(futures))) if futures[at].cancel())
