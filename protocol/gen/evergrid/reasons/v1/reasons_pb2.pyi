@@ -1,0 +1,134 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REASON_UNSPECIFIED: _ClassVar[Reason]
+    REASON_TARGET_MET: _ClassVar[Reason]
+    REASON_HALF_CAPACITY: _ClassVar[Reason]
+    REASON_NO_ELIGIBLE: _ClassVar[Reason]
+    REASON_SELECTED: _ClassVar[Reason]
+    REASON_OVER_LIMIT: _ClassVar[Reason]
+    REASON_VOTING_GUARD: _ClassVar[Reason]
+    REASON_NOT_DRAWN: _ClassVar[Reason]
+    REASON_NOT_SERVING: _ClassVar[Reason]
+    REASON_ZERO_THROUGHPUT: _ClassVar[Reason]
+    REASON_PENDING_MODEL_CHANGE: _ClassVar[Reason]
+    REASON_NODE_DISABLED: _ClassVar[Reason]
+    REASON_PARTICIPANT_INVALID: _ClassVar[Reason]
+    REASON_UNPROVED: _ClassVar[Reason]
+    REASON_MIN_SERVED: _ClassVar[Reason]
+    REASON_AVAILABILITY: _ClassVar[Reason]
+    REASON_MINED: _ClassVar[Reason]
+    REASON_PRESERVED: _ClassVar[Reason]
+    REASON_GENESIS: _ClassVar[Reason]
+    REASON_NO_NONCES: _ClassVar[Reason]
+    REASON_UNDECIDED: _ClassVar[Reason]
+    REASON_FRAUD: _ClassVar[Reason]
+    REASON_NOT_IN_REGISTRY: _ClassVar[Reason]
+    REASON_ACCEPTED: _ClassVar[Reason]
+    REASON_OUTSIDE_WINDOW: _ClassVar[Reason]
+    REASON_WRONG_START_HEIGHT: _ClassVar[Reason]
+    REASON_UNKNOWN_NODE: _ClassVar[Reason]
+    REASON_NODE_TOO_NEW: _ClassVar[Reason]
+    REASON_HOLDS_POC_SLOT: _ClassVar[Reason]
+    REASON_NO_CONSENSUS_KEY: _ClassVar[Reason]
+    REASON_UNKNOWN_PARTICIPANT: _ClassVar[Reason]
+    REASON_TOO_MANY_NONCES: _ClassVar[Reason]
+    REASON_NONCES_NOT_RISING: _ClassVar[Reason]
+    REASON_CLAIMS_MISMATCH: _ClassVar[Reason]
+    REASON_CLAIM_BELOW_TARGET: _ClassVar[Reason]
+    REASON_BATCH_FORM_CLOSED: _ClassVar[Reason]
+    REASON_NOT_A_MEMBER: _ClassVar[Reason]
+    REASON_SELF_VERDICT: _ClassVar[Reason]
+    REASON_REPEATED_VERDICT: _ClassVar[Reason]
+    REASON_NO_PUBLIC_KEY: _ClassVar[Reason]
+    REASON_NO_VOTING_POWER: _ClassVar[Reason]
+    REASON_EMPTY_GROUP: _ClassVar[Reason]
+    REASON_RETAINED_POWER: _ClassVar[Reason]
+    REASON_COVERED: _ClassVar[Reason]
+    REASON_NOT_COVERED: _ClassVar[Reason]
+    REASON_MISSED_INFERENCES: _ClassVar[Reason]
+    REASON_SUPPLY_CAP: _ClassVar[Reason]
+    REASON_NO_WEIGHT: _ClassVar[Reason]
+    REASON_FINISHED: _ClassVar[Reason]
+    REASON_EXPIRED: _ClassVar[Reason]
+    REASON_NO_SLOT_IN_FORCE: _ClassVar[Reason]
+    REASON_MISBEHAVIOUR: _ClassVar[Reason]
+    REASON_INVALID_INFERENCES: _ClassVar[Reason]
+    REASON_NO_EPOCH_DATA: _ClassVar[Reason]
+    REASON_STAGE_CHANGE: _ClassVar[Reason]
+    REASON_MODEL_LOADING: _ClassVar[Reason]
+    REASON_DRAINING: _ClassVar[Reason]
+    REASON_UNREACHABLE: _ClassVar[Reason]
+    REASON_ENGINE_FAILED: _ClassVar[Reason]
+    REASON_POLICY_REFUSED: _ClassVar[Reason]
+    REASON_CHAIN_UNREACHABLE: _ClassVar[Reason]
+    REASON_BUSY: _ClassVar[Reason]
+    REASON_ADMIN_DISABLED: _ClassVar[Reason]
+REASON_UNSPECIFIED: Reason
+REASON_TARGET_MET: Reason
+REASON_HALF_CAPACITY: Reason
+REASON_NO_ELIGIBLE: Reason
+REASON_SELECTED: Reason
+REASON_OVER_LIMIT: Reason
+REASON_VOTING_GUARD: Reason
+REASON_NOT_DRAWN: Reason
+REASON_NOT_SERVING: Reason
+REASON_ZERO_THROUGHPUT: Reason
+REASON_PENDING_MODEL_CHANGE: Reason
+REASON_NODE_DISABLED: Reason
+REASON_PARTICIPANT_INVALID: Reason
+REASON_UNPROVED: Reason
+REASON_MIN_SERVED: Reason
+REASON_AVAILABILITY: Reason
+REASON_MINED: Reason
+REASON_PRESERVED: Reason
+REASON_GENESIS: Reason
+REASON_NO_NONCES: Reason
+REASON_UNDECIDED: Reason
+REASON_FRAUD: Reason
+REASON_NOT_IN_REGISTRY: Reason
+REASON_ACCEPTED: Reason
+REASON_OUTSIDE_WINDOW: Reason
+REASON_WRONG_START_HEIGHT: Reason
+REASON_UNKNOWN_NODE: Reason
+REASON_NODE_TOO_NEW: Reason
+REASON_HOLDS_POC_SLOT: Reason
+REASON_NO_CONSENSUS_KEY: Reason
+REASON_UNKNOWN_PARTICIPANT: Reason
+REASON_TOO_MANY_NONCES: Reason
+REASON_NONCES_NOT_RISING: Reason
+REASON_CLAIMS_MISMATCH: Reason
+REASON_CLAIM_BELOW_TARGET: Reason
+REASON_BATCH_FORM_CLOSED: Reason
+REASON_NOT_A_MEMBER: Reason
+REASON_SELF_VERDICT: Reason
+REASON_REPEATED_VERDICT: Reason
+REASON_NO_PUBLIC_KEY: Reason
+REASON_NO_VOTING_POWER: Reason
+REASON_EMPTY_GROUP: Reason
+REASON_RETAINED_POWER: Reason
+REASON_COVERED: Reason
+REASON_NOT_COVERED: Reason
+REASON_MISSED_INFERENCES: Reason
+REASON_SUPPLY_CAP: Reason
+REASON_NO_WEIGHT: Reason
+REASON_FINISHED: Reason
+REASON_EXPIRED: Reason
+REASON_NO_SLOT_IN_FORCE: Reason
+REASON_MISBEHAVIOUR: Reason
+REASON_INVALID_INFERENCES: Reason
+REASON_NO_EPOCH_DATA: Reason
+REASON_STAGE_CHANGE: Reason
+REASON_MODEL_LOADING: Reason
+REASON_DRAINING: Reason
+REASON_UNREACHABLE: Reason
+REASON_ENGINE_FAILED: Reason
+REASON_POLICY_REFUSED: Reason
+REASON_CHAIN_UNREACHABLE: Reason
+REASON_BUSY: Reason
+REASON_ADMIN_DISABLED: Reason
