@@ -1,0 +1,1 @@
+"""What modules stand on; it knows no module."""

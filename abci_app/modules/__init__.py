@@ -1,0 +1,1 @@
+"""The chain's modules, each with its own state, rules and handlers."""

@@ -1,0 +1,1 @@
+"""Steers a participant's MLNodes and routes requests to them."""

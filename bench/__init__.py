@@ -1,0 +1,1 @@
+"""Benchmarks of the chain, its store and the MLNode."""

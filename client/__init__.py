@@ -1,0 +1,1 @@
+"""Keyring, signer, transaction builder and chain client."""
