@@ -37,7 +37,7 @@ def perform(step: Step) -> bool:
 
 
 def main(names: list[str]) -> int:
-    """Performs the named steps in order, one process at a time; returns 1 after a failure, told in a sentence."""
+    """Performs the named steps in order, never twice at a time; returns 1 after a failure."""
     unknown = [name for name in names if name not in STEPS]
     if unknown:
         print(f"Unknown: {', '.join(unknown)}; there are {', '.join(STEPS)}.", file=sys.stderr)

