@@ -12,7 +12,14 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 # Traces of the file the model came from; everything else describes the model.
-FOREIGN = ("_name_or_path", "quantization_config", "dtype", "transformers_version", "architectures")
+FOREIGN = (
+    "_name_or_path",
+    "_model_name_or_path",
+    "quantization_config",
+    "dtype",
+    "transformers_version",
+    "architectures",
+)
 
 
 def fresh_config(loaded: LlamaConfig) -> LlamaConfig:

