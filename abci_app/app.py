@@ -1,0 +1,376 @@
+"""The application: its modules in order, its ante chain, and what each ABCI call does with them.
+
+Between Commits nothing is on disk. FinalizeBlock computes a block on an overlay and its app hash; Commit writes both
+in one batch. Both can be asked again after a crash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from abci_app import stages
+from abci_app.ante import ante_chain
+from abci_app.kernel.block import TxResult, TxRunner, encode_events, encode_messages, encode_result
+from abci_app.kernel.collections import Item
+from abci_app.kernel.context import Block, Context, Event, Mode
+from abci_app.kernel.errors import TxError
+from abci_app.kernel.store import Overlay
+from abci_app.kernel.tx import decode
+from abci_app.modules import auth, bank, epochs, gov, hardware, inference, models, poc, rewards, uptime
+from abci_app.query import QueryRouter
+from protocol import address
+from protocol.gen.evergrid.app.v1 import app_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.gen.tendermint.abci import types_pb2 as abci
+from protocol.gen.tendermint.crypto import keys_pb2
+from protocol.gen.tendermint.types import params_pb2
+from protocol.pool import POOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from abci_app.kernel.module import Module
+    from abci_app.kernel.store import KV, Staged, Store
+    from abci_app.kernel.tx import Tx
+
+APP_VERSION = 1
+SOFTWARE_VERSION = "0.1.0"
+PRUNE_BUDGET = 500
+DECODED_MAX = 20_000
+
+# Genesis runs in this order: a module may read those before it.
+MODULES: tuple[Module, ...] = (
+    auth.MODULE,
+    bank.MODULE,
+    models.MODULE,
+    hardware.MODULE,
+    epochs.MODULE,
+    poc.MODULE,
+    inference.MODULE,
+    uptime.MODULE,
+    rewards.MODULE,
+    gov.MODULE,
+)
+
+# Names of the store's trees; those that begin with a tilde are bulk and outside of the app hash.
+STORES: tuple[str, ...] = (*sorted(["app", *(module.name for module in MODULES)]), "~poc")
+
+LAST_BLOCK: Item[app_pb2.LastBlock] = Item("app/last_block", app_pb2.LastBlock)
+CONSENSUS_PARAMS: Item[params_pb2.ConsensusParams] = Item("app/consensus_params", params_pb2.ConsensusParams)
+
+PRUNED: tuple[Callable[[Context, int], int], ...] = (
+    poc.prune,
+    uptime.prune,
+    inference.prune,
+    rewards.prune,
+    epochs.prune,
+)
+
+
+class GenesisError(ValueError):
+    """The genesis state cannot work; the text lists every reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReport:
+    """What metrics tell of an executed block."""
+
+    height: int
+    results: tuple[tuple[str, TxResult], ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(slots=True)
+class _Pending:
+    staged: Staged
+    block: Block
+    report: BlockReport
+
+
+def begin_block(ctx: Context, misbehaviour: Iterable[bytes]) -> None:
+    """Whoever misbehaved in consensus (20-byte addresses of validators) loses its power in this block."""
+    guilty = sorted(misbehaviour)
+    if not guilty:
+        return
+    for participant in list(hardware.participants(ctx)):
+        if participant.validator_key and address.consensus_address(participant.validator_key) in guilty:
+            epochs.invalidate(ctx, participant.address, reasons_pb2.REASON_MISBEHAVIOUR)
+
+
+def end_block(ctx: Context) -> None:
+    """What follows a block's transactions. An exception here is our own bug and stops the node before Commit."""
+    inference.close_due(ctx)
+    stages.run_due(ctx)
+    gov.end_block(ctx)
+    rewards.pay_settlements(ctx)
+    budget = PRUNE_BUDGET
+    for prune in PRUNED:
+        budget -= prune(ctx, budget)
+
+
+class App:
+    """The chain behind the ABCI server. `verify_all` checks many signatures at once, on threads of the node's."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        verify_all: Callable[[list[tuple[bytes, bytes, bytes]]], list[bool]] | None = None,
+        on_bug: Callable[[str, BaseException], None] = lambda _where, _bug: None,
+        on_commit: Callable[[App, BlockReport], None] = lambda _app, _report: None,
+        retain_heights: int = 1000,
+    ) -> None:
+        self.store = store
+        self._verify_all = verify_all
+        self._on_commit = on_commit
+        self._retain_heights = retain_heights
+        self._runner = TxRunner(ante_chain(), on_bug)
+        self._decoded: OrderedDict[bytes, Tx] = OrderedDict()
+        self._pending: _Pending | None = None
+        self._genesis: Overlay | None = None
+        self._check: Overlay = Overlay(store)
+        self.last_block = self._read_last_block()
+        self.queries = QueryRouter(self)
+
+    # Facts
+
+    @property
+    def chain_id(self) -> str:
+        """The chain's id; empty before InitChain."""
+        return self.last_block.chain_id
+
+    def _read_last_block(self) -> Block:
+        last = LAST_BLOCK.get(Context(Block("", 0), self.store))
+        return Block("", 0) if last is None else Block(last.chain_id, last.height, last.time_ns, last.hash)
+
+    def context_at(self, height: int = 0) -> Context:
+        """A read-only look at a committed height, 0 for the latest; raises HeightNotRetained."""
+        view = self.store.at(height or self.store.version)
+        ctx = Context(Block("", 0), Overlay(view))
+        last = LAST_BLOCK.get(ctx)
+        if last is not None:
+            ctx.block = Block(last.chain_id, last.height, last.time_ns, last.hash)
+        ctx.gas.used = 0
+        return ctx
+
+    # ABCI
+
+    def info(self, _req: abci.RequestInfo) -> abci.ResponseInfo:
+        """Reads only what the last Commit wrote."""
+        return abci.ResponseInfo(
+            data="evergrid",
+            version=SOFTWARE_VERSION,
+            app_version=APP_VERSION,
+            last_block_height=self.store.version,
+            last_block_app_hash=self.store.app_hash if self.store.version else b"",
+        )
+
+    def init_chain(self, req: abci.RequestInitChain) -> abci.ResponseInitChain:
+        """Builds the genesis state; raises GenesisError with every reason why it cannot."""
+        overlay = Overlay(self.store)
+        time_ns = req.time.seconds * 10**9 + req.time.nanos
+        block = Block(req.chain_id, req.initial_height - 1 if req.initial_height > 1 else 0, time_ns)
+        ctx = Context(block, overlay)
+        CONSENSUS_PARAMS.set(ctx, req.consensus_params)
+        LAST_BLOCK.set(ctx, app_pb2.LastBlock(chain_id=req.chain_id, height=block.height, time_ns=time_ns))
+        load_genesis(ctx, json.loads(req.app_state_bytes or b"{}"))
+        updates = epochs.take_validator_updates(ctx)
+        self._genesis = overlay
+        self.last_block = block
+        self._check = Overlay(overlay)
+        response = abci.ResponseInitChain(app_hash=self.store.stage(overlay.changes, 1).app_hash)
+        # Without a weighted participant in the genesis, the validators of the genesis file stay.
+        response.validators.extend(_validator_update(key, power) for key, power in updates)
+        return response
+
+    def check_tx(self, tx: bytes, recheck: bool) -> bytes:  # noqa: FBT001 - the wire's own flag
+        """Runs the ante chain on the state of the mempool."""
+        result = self._run(self._check, self._next_block(), tx, Mode.RECHECK if recheck else Mode.CHECK)
+        return abci.ResponseCheckTx(
+            code=result.code,
+            codespace=result.codespace,
+            log=result.log,
+            gas_wanted=result.gas_wanted,
+            gas_used=result.gas_used,
+        ).SerializeToString()
+
+    def prepare_proposal(self, req: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
+        """The transactions that pass the ante chain one after another, within the limits of bytes and gas."""
+        overlay = Overlay(self._base())
+        block = Block(self.chain_id, req.height, req.time.seconds * 10**9 + req.time.nanos)
+        gas_max, bytes_left, gas_left = self._max_gas(), req.max_tx_bytes, self._max_gas()
+        chosen: list[bytes] = []
+        for raw in req.txs:
+            size = len(raw) + 8  # the field's tag and length in the block
+            if size > bytes_left:
+                continue
+            result = self._run(overlay, block, raw, Mode.RECHECK)
+            if result.code or (gas_max > 0 and result.gas_wanted > gas_left):
+                continue
+            chosen.append(raw)
+            bytes_left -= size
+            gas_left -= result.gas_wanted
+        return abci.ResponsePrepareProposal(txs=chosen)
+
+    def process_proposal(self, req: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
+        """Accepts what decodes and keeps the block's gas; what then fails, fails as a result."""
+        gas_max, gas = self._max_gas(), 0
+        for raw in req.txs:
+            try:
+                gas += self._decode(raw).gas_limit
+            except TxError:
+                return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.REJECT)
+        if 0 < gas_max < gas:
+            return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.REJECT)
+        return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.ACCEPT)
+
+    def finalize_block(self, req: abci.RequestFinalizeBlock) -> bytes:
+        """Executes a block: transactions, then the end of the block; nothing is written to disk."""
+        block = Block(
+            self.chain_id,
+            req.height,
+            req.time.seconds * 10**9 + req.time.nanos,
+            req.hash,
+            req.proposer_address,
+        )
+        overlay = Overlay(self._base())
+        txs = [(raw, self._try_decode(raw)) for raw in req.txs]
+        self._verify_ahead(overlay, block, [tx for _, tx in txs if tx is not None])
+
+        ctx = Context(block, overlay)
+        begin_block(ctx, (misbehaviour.validator.address for misbehaviour in req.misbehavior))
+        results = [self._runner.run(overlay, block, raw, Mode.DELIVER, tx) for raw, tx in txs]
+        end_block(ctx)
+        LAST_BLOCK.set(
+            ctx,
+            app_pb2.LastBlock(
+                chain_id=block.chain_id, height=block.height, time_ns=block.time_ns, hash=block.hash
+            ),
+        )
+        updates = epochs.take_validator_updates(ctx)
+
+        staged = self.store.stage(self._with_genesis(overlay), block.height)
+        kinds = (tx.messages[0][0].type_url if tx is not None else "" for _, tx in txs)
+        report = BlockReport(block.height, tuple(zip(kinds, results, strict=True)), tuple(ctx.events))
+        self._pending = _Pending(staged, block, report)
+        tail = abci.ResponseFinalizeBlock(
+            validator_updates=[_validator_update(key, power) for key, power in updates],
+            app_hash=staged.app_hash,
+        ).SerializeToString()
+        encoded = [encode_result(result) for result in results]
+        return encode_events(1, ctx.events) + encode_messages(2, encoded) + tail
+
+    def commit(self) -> abci.ResponseCommit:
+        """Writes what FinalizeBlock computed, in one synced batch."""
+        pending = self._pending
+        assert pending is not None, "Commit without FinalizeBlock"
+        self.store.commit(pending.staged, pending.block.height)
+        self._pending, self._genesis = None, None
+        self.last_block = pending.block
+        self._check = Overlay(self.store)
+        if pending.block.height > self._retain_heights:
+            self.store.prune(pending.block.height - self._retain_heights, PRUNE_BUDGET * 20)
+        self._on_commit(self, pending.report)
+        return abci.ResponseCommit()
+
+    def query(self, req: abci.RequestQuery) -> abci.ResponseQuery:
+        """Answers from committed state alone, on any thread."""
+        return self.queries.abci_query(req)
+
+    def simulate(self, raw: bytes) -> TxResult:
+        """Runs a transaction with its messages on the latest state and forgets it; gas is counted, not bounded."""
+        ctx = self.context_at()
+        block = Block(ctx.chain_id, ctx.height + 1, ctx.block.time_ns)
+        return self._runner.run(ctx.kv, block, raw, Mode.SIMULATE)
+
+    # Within
+
+    def _base(self) -> KV:
+        return self._genesis if self._genesis is not None else self.store
+
+    def _with_genesis(self, overlay: Overlay) -> dict[bytes, bytes | None]:
+        # The genesis state is committed with the first block: CometBFT sends no Commit after InitChain.
+        return overlay.changes if self._genesis is None else {**self._genesis.changes, **overlay.changes}
+
+    def _next_block(self) -> Block:
+        return Block(self.chain_id, self.last_block.height + 1, self.last_block.time_ns)
+
+    def _max_gas(self) -> int:
+        params = CONSENSUS_PARAMS.get(Context(self.last_block, self._base()))
+        return params.block.max_gas if params is not None else -1
+
+    def _decode(self, raw: bytes) -> Tx:
+        tx = self._decoded.get(raw)
+        if tx is None:
+            tx = decode(raw)
+            self._decoded[raw] = tx
+            if len(self._decoded) > DECODED_MAX:
+                self._decoded.popitem(last=False)
+        return tx
+
+    def _try_decode(self, raw: bytes) -> Tx | None:
+        try:
+            # Handlers get messages that nobody else holds.
+            return self._decoded.pop(raw, None) or decode(raw)
+        except TxError:
+            return None
+
+    def _run(self, kv: KV, block: Block, raw: bytes, mode: Mode) -> TxResult:
+        try:
+            tx = self._decode(raw)
+        except TxError as error:
+            return TxResult(error.code, error.codespace, str(error))
+        return self._runner.run(kv, block, raw, mode, tx)
+
+    def _verify_ahead(self, kv: KV, block: Block, txs: Sequence[Tx]) -> None:
+        """Verifies what no CheckTx has, all at once: block sync and replay bring whole blocks of it."""
+        if self._verify_all is None:
+            return
+        pending = auth.pending_signatures(Context(block, kv), txs)
+        if pending:
+            auth.remember_signatures(pending, self._verify_all(pending))
+
+
+def _validator_update(key: bytes, power: int) -> abci.ValidatorUpdate:
+    return abci.ValidatorUpdate(pub_key=keys_pb2.PublicKey(ed25519=key), power=power)
+
+
+def parse_genesis(app_state: dict[str, Any]) -> dict[str, Any]:
+    """Each module's genesis state from JSON; raises GenesisError that lists everything that is wrong."""
+    known = {module.name: module for module in MODULES}
+    errors = [f"{name}: no module of this name" for name in sorted(app_state) if name not in known]
+    states: dict[str, Any] = {}
+    for module in MODULES:
+        state = module.genesis()
+        try:
+            json_format.ParseDict(app_state.get(module.name, {}), state, descriptor_pool=POOL)
+        except json_format.ParseError as error:
+            errors.append(f"{module.name}: {error}")
+            continue
+        states[module.name] = state
+        errors += (f"{module.name}: {text}" for text in module.validate_genesis(state))
+    if errors:
+        raise GenesisError("the genesis state is refused:\n" + "\n".join(errors))
+    return states
+
+
+def load_genesis(ctx: Context, app_state: dict[str, Any]) -> None:
+    """Writes the genesis state of all modules, in their order."""
+    states = parse_genesis(app_state)
+    for module in MODULES:
+        module.init_genesis(ctx, states[module.name])
+
+
+def export_genesis(ctx: Context) -> dict[str, Any]:
+    """The state as a genesis that builds it again."""
+    return {
+        module.name: json_format.MessageToDict(
+            module.export_genesis(ctx), preserving_proto_field_name=True, descriptor_pool=POOL
+        )
+        for module in MODULES
+    }

@@ -1,0 +1,101 @@
+"""The stages of an epoch as one table: which stage begins at which height, and what the chain then does.
+
+Stages run after the transactions of their block. A stage runs in the first block whose height is at or past its own
+and whose flag is unset, in the table's order, so no height can skip or repeat one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from abci_app.modules import epochs, inference, models, poc, rewards, uptime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord
+
+
+def end_of_poc_stage(ctx: Context, record: EpochRecord) -> None:
+    """Tells the workers to stop generating."""
+    ctx.emit("poc_ended", epoch=record.index, height=ctx.height)
+
+
+def form_next_group(ctx: Context, record: EpochRecord) -> None:
+    """Weighs every node, forms the next group, and publishes it or extends the epoch."""
+    participants = poc.compute_new_weights(ctx, record)
+    epochs.form_upcoming_group(ctx, record, participants)
+    reason = epochs.extension_reason(ctx, record)
+    if reason is not None:
+        poc.drop_stage(ctx, record.height_start)
+        epochs.extend_epoch(ctx, record, reason)
+        return
+    uptime.set_expected_throughput(ctx, record)
+    uptime.remember_preserved(ctx, record)
+    inference.freeze_price(ctx, record)
+    models.on_formation(ctx)
+    on_next_epoch_ready(ctx, record)
+
+
+def on_next_epoch_ready(ctx: Context, record: EpochRecord) -> None:
+    """Publishes the next group, so that API nodes load its models."""
+    epochs.publish_group(ctx, record)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One row: its name, when it begins (of the record's heights), and its steps in order."""
+
+    name: str
+    height: Callable[[epochs.StageHeights], int]
+    steps: tuple[Callable[[Context, EpochRecord], None], ...]
+
+
+PRE_POC = "pre_poc_scheduling"
+
+TABLE: tuple[Stage, ...] = (
+    Stage(
+        PRE_POC,
+        lambda at: at.pre_poc,
+        (
+            uptime.set_real_pre_poc_throughput,
+            uptime.set_expected_poc_throughput,
+            uptime.assign_poc_slots,
+        ),
+    ),
+    Stage("start_of_poc", lambda at: at.start, (epochs.open_poc,)),
+    Stage("end_of_poc", lambda at: at.end, (end_of_poc_stage,)),
+    Stage("start_of_poc_validation", lambda at: at.validation_start, (epochs.set_validation_seed,)),
+    Stage(
+        "end_of_poc_validation",
+        lambda at: at.validation_end,
+        (uptime.set_real_poc_throughput, form_next_group),
+    ),
+    Stage("end_of_epoch", lambda at: at.switch, (rewards.settle_epoch, epochs.switch_epoch)),
+)
+
+
+def run_due(ctx: Context) -> None:
+    """Runs every stage that is due and not done. The record of the next epoch is written as the first act of all."""
+    if epochs.upcoming_record(ctx) is None and ctx.height >= epochs.state(ctx).height_next_poc - 1:
+        epochs.write_record(ctx)
+    for stage in TABLE:
+        # Read anew each time: a step may have dropped the record.
+        record = epochs.upcoming_record(ctx)
+        if record is None:
+            return
+        heights = epochs.stage_heights(record.params.epoch, record.height_start)
+        if stage.name in record.stages_done or ctx.height < stage.height(heights):
+            continue
+        epochs.mark_stage_done(ctx, record, stage.name)
+        for step in stage.steps:
+            step(ctx, _current(ctx, record.index))
+
+
+def _current(ctx: Context, index: int) -> EpochRecord:
+    """The record as the steps before have left it."""
+    record = epochs.record(ctx, index)
+    assert record is not None, f"epoch {index} has no record"
+    return record
