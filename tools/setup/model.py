@@ -58,10 +58,10 @@ def source() -> dict[str, str]:
 def damage(folder: Path) -> list[str]:
     """What in a converted model differs from its record; empty if it is whole."""
     try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+        record: Any = json.loads((folder / RECORD).read_text("utf-8"))
     except (OSError, ValueError):
         return [f"{RECORD} is missing or unreadable"]
-    if record.get("source") != source():
+    if not isinstance(record, dict) or record.get("source") != source():
         return ["made from another source or by another converter"]
     files = record.get("files") or {"model.safetensors": ""}
     return [
