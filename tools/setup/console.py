@@ -69,7 +69,7 @@ def why_it_failed(title: str, output: Sequence[str]) -> SetupError:
             "pip and go use here) and run make setup again, what is done stays done."
         )
     lines = [line.strip() for line in reversed(output) if line.strip()]
-    told = next((line for line in lines if FAILURE.search(line)), lines[0] if lines else "it says nothing")
+    told = next((line for line in lines if FAILURE.search(line)), lines[0] if lines else "no output")
     return SetupError(f"{title} failed ({told}); all of its output is in {shown(LOG)}.")
 
 
