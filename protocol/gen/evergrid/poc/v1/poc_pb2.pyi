@@ -23,7 +23,7 @@ VERDICT_FRAUD: Verdict
 VERDICT_ABSTAIN: Verdict
 
 class PocBatch(_message.Message):
-    __slots__ = ("participant", "node_id", "poc_stage_start_height", "batch_id", "nonce_first", "nonce_count", "claims_sha256", "height_submitted", "claims")
+    __slots__ = ("participant", "node_id", "poc_stage_start_height", "batch_id", "nonce_first", "nonce_count", "claims_sha256", "height_submitted", "claims", "nonces_sha256", "nonces")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     POC_STAGE_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,8 @@ class PocBatch(_message.Message):
     CLAIMS_SHA256_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
     CLAIMS_FIELD_NUMBER: _ClassVar[int]
+    NONCES_SHA256_FIELD_NUMBER: _ClassVar[int]
+    NONCES_FIELD_NUMBER: _ClassVar[int]
     participant: str
     node_id: str
     poc_stage_start_height: int
@@ -42,7 +44,9 @@ class PocBatch(_message.Message):
     claims_sha256: bytes
     height_submitted: int
     claims: bytes
-    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., poc_stage_start_height: _Optional[int] = ..., batch_id: _Optional[str] = ..., nonce_first: _Optional[int] = ..., nonce_count: _Optional[int] = ..., claims_sha256: _Optional[bytes] = ..., height_submitted: _Optional[int] = ..., claims: _Optional[bytes] = ...) -> None: ...
+    nonces_sha256: bytes
+    nonces: bytes
+    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., poc_stage_start_height: _Optional[int] = ..., batch_id: _Optional[str] = ..., nonce_first: _Optional[int] = ..., nonce_count: _Optional[int] = ..., claims_sha256: _Optional[bytes] = ..., height_submitted: _Optional[int] = ..., claims: _Optional[bytes] = ..., nonces_sha256: _Optional[bytes] = ..., nonces: _Optional[bytes] = ...) -> None: ...
 
 class NodeNonces(_message.Message):
     __slots__ = ("participant", "node_id", "nonce_next", "nonces_total", "batches")
@@ -71,7 +75,7 @@ class PocVerdict(_message.Message):
     def __init__(self, participant: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., sampled: _Optional[int] = ..., mismatches: _Optional[int] = ...) -> None: ...
 
 class PocValidation(_message.Message):
-    __slots__ = ("participant", "validator", "verdict", "sampled", "mismatches", "voting_power", "height_submitted")
+    __slots__ = ("participant", "validator", "verdict", "sampled", "mismatches", "voting_power", "height_submitted", "slots")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     VALIDATOR_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +83,7 @@ class PocValidation(_message.Message):
     MISMATCHES_FIELD_NUMBER: _ClassVar[int]
     VOTING_POWER_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
     participant: str
     validator: str
     verdict: Verdict
@@ -86,7 +91,8 @@ class PocValidation(_message.Message):
     mismatches: int
     voting_power: int
     height_submitted: int
-    def __init__(self, participant: _Optional[str] = ..., validator: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., sampled: _Optional[int] = ..., mismatches: _Optional[int] = ..., voting_power: _Optional[int] = ..., height_submitted: _Optional[int] = ...) -> None: ...
+    slots: int
+    def __init__(self, participant: _Optional[str] = ..., validator: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., sampled: _Optional[int] = ..., mismatches: _Optional[int] = ..., voting_power: _Optional[int] = ..., height_submitted: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class PocTally(_message.Message):
     __slots__ = ("participant", "honest_power", "fraud_power", "abstained", "honest_slots", "fraud_slots")
@@ -105,18 +111,24 @@ class PocTally(_message.Message):
     def __init__(self, participant: _Optional[str] = ..., honest_power: _Optional[int] = ..., fraud_power: _Optional[int] = ..., abstained: _Optional[int] = ..., honest_slots: _Optional[int] = ..., fraud_slots: _Optional[int] = ...) -> None: ...
 
 class PocOutcome(_message.Message):
-    __slots__ = ("participant", "outcome", "honest_power", "fraud_power", "power")
+    __slots__ = ("participant", "outcome", "honest_power", "fraud_power", "power", "honest_slots", "fraud_slots", "slots")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     HONEST_POWER_FIELD_NUMBER: _ClassVar[int]
     FRAUD_POWER_FIELD_NUMBER: _ClassVar[int]
     POWER_FIELD_NUMBER: _ClassVar[int]
+    HONEST_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    FRAUD_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
     participant: str
     outcome: _reasons_pb2.Reason
     honest_power: int
     fraud_power: int
     power: int
-    def __init__(self, participant: _Optional[str] = ..., outcome: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., honest_power: _Optional[int] = ..., fraud_power: _Optional[int] = ..., power: _Optional[int] = ...) -> None: ...
+    honest_slots: int
+    fraud_slots: int
+    slots: int
+    def __init__(self, participant: _Optional[str] = ..., outcome: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., honest_power: _Optional[int] = ..., fraud_power: _Optional[int] = ..., power: _Optional[int] = ..., honest_slots: _Optional[int] = ..., fraud_slots: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class MsgSubmitPocBatch(_message.Message):
     __slots__ = ("creator", "poc_stage_start_height", "node_id", "batch_id", "nonce_first", "nonce_count", "nonces", "claims", "root")
@@ -247,18 +259,22 @@ class QueryPocValidationsResponse(_message.Message):
     def __init__(self, validations: _Optional[_Iterable[_Union[PocValidation, _Mapping]]] = ..., tallies: _Optional[_Iterable[_Union[PocTally, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[PocOutcome, _Mapping]]] = ...) -> None: ...
 
 class GenesisState(_message.Message):
-    __slots__ = ("batches", "nodes", "validations", "tallies", "outcomes")
+    __slots__ = ("batches", "nodes", "validations", "tallies", "outcomes", "weights", "dropped")
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     VALIDATIONS_FIELD_NUMBER: _ClassVar[int]
     TALLIES_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedCompositeFieldContainer[StageBatch]
     nodes: _containers.RepeatedCompositeFieldContainer[StageNodeNonces]
     validations: _containers.RepeatedCompositeFieldContainer[StageValidation]
     tallies: _containers.RepeatedCompositeFieldContainer[StageTally]
     outcomes: _containers.RepeatedCompositeFieldContainer[StageOutcome]
-    def __init__(self, batches: _Optional[_Iterable[_Union[StageBatch, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[StageNodeNonces, _Mapping]]] = ..., validations: _Optional[_Iterable[_Union[StageValidation, _Mapping]]] = ..., tallies: _Optional[_Iterable[_Union[StageTally, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StageOutcome, _Mapping]]] = ...) -> None: ...
+    weights: _containers.RepeatedCompositeFieldContainer[StageNodeWeight]
+    dropped: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, batches: _Optional[_Iterable[_Union[StageBatch, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[StageNodeNonces, _Mapping]]] = ..., validations: _Optional[_Iterable[_Union[StageValidation, _Mapping]]] = ..., tallies: _Optional[_Iterable[_Union[StageTally, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StageOutcome, _Mapping]]] = ..., weights: _Optional[_Iterable[_Union[StageNodeWeight, _Mapping]]] = ..., dropped: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class StageBatch(_message.Message):
     __slots__ = ("poc_stage_start_height", "batch")
@@ -299,3 +315,13 @@ class StageOutcome(_message.Message):
     poc_stage_start_height: int
     outcome: PocOutcome
     def __init__(self, poc_stage_start_height: _Optional[int] = ..., outcome: _Optional[_Union[PocOutcome, _Mapping]] = ...) -> None: ...
+
+class StageNodeWeight(_message.Message):
+    __slots__ = ("poc_stage_start_height", "participant", "weight")
+    POC_STAGE_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    poc_stage_start_height: int
+    participant: str
+    weight: _epochs_pb2.NodeWeight
+    def __init__(self, poc_stage_start_height: _Optional[int] = ..., participant: _Optional[str] = ..., weight: _Optional[_Union[_epochs_pb2.NodeWeight, _Mapping]] = ...) -> None: ...

@@ -47,6 +47,9 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_REPEATED_VERDICT: _ClassVar[Reason]
     REASON_NO_PUBLIC_KEY: _ClassVar[Reason]
     REASON_NO_VOTING_POWER: _ClassVar[Reason]
+    REASON_MALFORMED_BATCH: _ClassVar[Reason]
+    REASON_MALFORMED_VERDICT: _ClassVar[Reason]
+    REASON_NOT_SAMPLED: _ClassVar[Reason]
     REASON_EMPTY_GROUP: _ClassVar[Reason]
     REASON_RETAINED_POWER: _ClassVar[Reason]
     REASON_COVERED: _ClassVar[Reason]
@@ -110,6 +113,9 @@ REASON_SELF_VERDICT: Reason
 REASON_REPEATED_VERDICT: Reason
 REASON_NO_PUBLIC_KEY: Reason
 REASON_NO_VOTING_POWER: Reason
+REASON_MALFORMED_BATCH: Reason
+REASON_MALFORMED_VERDICT: Reason
+REASON_NOT_SAMPLED: Reason
 REASON_EMPTY_GROUP: Reason
 REASON_RETAINED_POWER: Reason
 REASON_COVERED: Reason
