@@ -1,0 +1,93 @@
+"""The compute process: imports torch once and lives through all stages.
+
+The main thread only reads commands; Proof of Compute and inference have a thread each. It ends when the HTTP
+process closes the connection, and ends itself, loudly, on a bug in a thread: the other side starts another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+from mlnode.wire import Channel, Message
+
+EXIT_FATAL = 70
+
+
+def serve(channel: Channel, options: Message) -> None:
+    """Sets torch up, says so, and obeys until the connection ends."""
+    torch = importlib.import_module("torch")
+    from mlnode.inference import Engine  # noqa: PLC0415 - these cost seconds, which a failed start should not
+    from mlnode.poc_worker import PocWorker  # noqa: PLC0415
+
+    threads = options["threads"]
+    torch.set_num_threads(threads)
+    name = options["device"]
+    device = torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    torch.empty(1, device=device)  # a device that is not there fails here, with its reason
+    poc = PocWorker(channel, device, threads)
+    engine = Engine(
+        channel,
+        device,
+        threads,
+        active_max=options["requests_active_max"],
+        waiting_max=options["requests_waiting_max"],
+    )
+    poc.start()
+    engine.start()
+    channel.send(
+        {
+            "event": "ready",
+            "pid": os.getpid(),
+            "device": str(device),
+            "threads": threads,
+            "torch": torch.__version__,
+        }
+    )
+    operations: dict[str, Callable[[Message], None]] = {
+        "pow_load": poc.load,
+        "pow_generate": poc.generate,
+        "pow_pause": poc.pause,
+        "pow_unload": poc.unload,
+        "pow_validate": poc.validate,
+        "model_load": engine.load,
+        "model_unload": engine.unload,
+        "chat": engine.chat,
+        "cancel": engine.cancel,
+    }
+    while (message := channel.receive()) is not None:
+        operations[message["op"]](message)
+
+
+def _die(channel: Channel, error: BaseException) -> None:
+    traceback.print_exception(error)
+    with contextlib.suppress(OSError):  # the HTTP process may be gone
+        channel.send({"event": "fatal", "message": f"{type(error).__name__}: {error}"})
+    os._exit(EXIT_FATAL)
+
+
+def main() -> None:
+    # Ctrl-C reaches the whole group; the HTTP process drains first and then closes the connection.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    threading.excepthook = lambda args: _die(channel, args.exc_value or RuntimeError("unknown"))
+    options = channel.receive()
+    if options is None:
+        return
+    try:
+        serve(channel, options)
+    except BaseException as error:  # noqa: BLE001 - the reason must reach the operator before the process ends
+        _die(channel, error)
+    sys.stdout.flush()
+    os._exit(0)  # Threads in the middle of a forward pass are not waited for.
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What Prometheus may scrape from the MLNode; no labels of ids, hashes, addresses or paths."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
+
+SCHEMA_VERSION = "1"
+STATES = ("stopped", "loading", "draining", "inference", "pow_idle", "pow_generate", "pow_validate")
+LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+def package_version() -> str:
+    try:
+        return version("evergrid")
+    except PackageNotFoundError:
+        return "0"
+
+
+class Metrics:
+    """One registry per service, so that two services in a process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Info("mlnode_version", "Version of this MLNode", registry=self.registry).info(
+            {"version": package_version()}
+        )
+        schema = Info("mlnode_metrics_schema", "Version of these names and labels", registry=self.registry)
+        schema.info({"version": SCHEMA_VERSION})
+        self._define_node()
+        self._define_poc()
+        self._define_inference()
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=LATENCY_BUCKETS_S)
+
+    def _define_node(self) -> None:
+        self.state = self._gauge("mlnode_state", "1 for the state the node is in", "state")
+        self.switch_seconds = self._histogram(
+            "mlnode_switch_seconds", "Duration of switches of state", "from_state", "to_state", "result"
+        )
+        self.drain_seconds = self._histogram("mlnode_drain_seconds", "Wait for running answers at a switch")
+        self.compute_up = self._gauge("mlnode_compute_up", "Whether the compute process is ready")
+        self.compute_restarts = self._counter("mlnode_compute_restarts_total", "Ends of the compute process")
+        self.compute_memory = self._gauge(
+            "mlnode_compute_resident_memory_bytes", "Resident memory of the compute process"
+        )
+
+    def _define_poc(self) -> None:
+        self.nonces = self._counter(
+            "mlnode_poc_nonces_total",
+            "Nonces by what became of them: generated, sent, dropped, validated, mismatch",
+            "model",
+            "result",
+        )
+        self.batch_seconds = self._histogram("mlnode_poc_batch_seconds", "Time for one piece of generation")
+        self.nonces_unsent = self._gauge(
+            "mlnode_poc_nonces_unsent", "Nonces that no callback has acknowledged"
+        )
+        self.validations_pending = self._gauge(
+            "mlnode_poc_validations_pending", "Batches whose verdict is not acknowledged"
+        )
+        self.validations = self._counter("mlnode_poc_validations_total", "Batches re-computed", "verdict")
+        self.callbacks = self._counter(
+            "mlnode_poc_callbacks_total", "Posts to the callback", "kind", "result"
+        )
+
+    def _define_inference(self) -> None:
+        self.model_load_seconds = self._gauge(
+            "mlnode_model_load_seconds", "Duration of the last load by phase", "model", "phase"
+        )
+        self.artifact_verified = self._gauge(
+            "mlnode_model_artifact_verified", "1 if the files match their checksums, absent without", "model"
+        )
+        self.requests = self._counter(
+            "mlnode_inference_requests_total", "Requests by outcome", "model", "outcome"
+        )
+        self.requests_in_flight = self._gauge("mlnode_requests_in_flight", "Answers running or waiting")
+        self.tokens = self._counter("mlnode_inference_tokens_total", "Tokens served", "model", "kind")
+        self.first_token_seconds = self._histogram(
+            "mlnode_time_to_first_token_seconds", "Wait for an answer's start"
+        )
+        self.request_seconds = self._histogram("mlnode_request_duration_seconds", "Duration of whole answers")
+
+    def poc_nonces(self, result: str, count: int) -> None:
+        # Proof of Compute belongs to no model; the label stays, so that the series' shape does.
+        self.nonces.labels(model="", result=result).inc(count)
+
+    def render(self, state: str, compute_pid: int | None, *, compute_ready: bool) -> bytes:
+        """The text that a scrape gets."""
+        for name in STATES:
+            self.state.labels(state=name).set(name == state)
+        self.compute_up.set(compute_ready)
+        self.compute_memory.set(_resident_bytes(compute_pid))
+        return generate_latest(self.registry)
+
+
+def _resident_bytes(pid: int | None) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return 0

@@ -1,0 +1,310 @@
+"""The MLNode's states, STOPPED, POW and INFERENCE: one switch at a time, with a deadline and a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from mlnode.callbacks import Poster
+from mlnode.engine_args import EngineArgs, parse_engine_args
+from mlnode.errors import RefusedError
+from mlnode.metrics import Metrics
+from mlnode.model_files import UnfitModelError, UnknownModelError, check, locate
+from mlnode.pow_manager import PowManager
+from mlnode.schemas import InferenceUp, InitRequest, ProofBatch
+from mlnode.settings import Settings, read_token
+from mlnode.supervisor import Compute, ComputeError
+from mlnode.wire import Message
+
+log = structlog.get_logger("mlnode.node")
+
+STOPPED, POW, INFERENCE = "STOPPED", "POW", "INFERENCE"
+SHUTDOWN_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The model that is up, and the request that asked for it."""
+
+    request: InferenceUp
+    context: int
+    since: float
+
+
+class Node:
+    """All that the HTTP process knows; the compute process does the work."""
+
+    def __init__(self, settings: Settings) -> None:
+        token = read_token(settings.token_file)
+        self.settings = settings
+        self.token = token
+        self.metrics = Metrics()
+        self._poster = Poster(settings, read_token(settings.callback_token_file) or token, self.metrics)
+        self.compute = Compute(settings, self._on_event, self._on_down)
+        self.pow = PowManager(self.compute, self._poster)
+        self.served: Served | None = None
+        self.in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._lock = asyncio.Lock()
+        self._draining = False
+        self._switching_to: str | None = None
+        self._since = time.time()
+        self._deadline: float | None = None
+        self._reason: str | None = None
+
+    async def start(self) -> None:
+        self.compute.start()
+
+    async def close(self) -> None:
+        """Lets answers and callbacks finish for a while, then ends the compute process."""
+        self._draining = True
+        await self._drain()
+        with contextlib.suppress(RefusedError, ComputeError, TimeoutError):
+            if self.compute.is_ready:
+                await asyncio.wait_for(self.pow.stop(), SHUTDOWN_GRACE_S)
+        await self.pow.close(SHUTDOWN_GRACE_S)
+        await self.compute.close()
+        await self._poster.close()
+
+    # state
+
+    @property
+    def state(self) -> str:
+        if self.served:
+            return INFERENCE
+        return STOPPED if self.pow.status == "NOT_LOADED" else POW
+
+    def describe(self) -> dict[str, Any]:
+        """The body of GET /state."""
+        return {
+            "state": self.state,
+            "switching_to": self._switching_to,
+            "reason": self._reason,
+            "since": self._since,
+            "deadline": self._deadline,
+            "node_id": self.settings.node_id or None,
+            "model": self.served.request.model if self.served else None,
+            "pow_status": self.pow.describe(),
+            "requests_in_flight": self.in_flight,
+            "compute": {
+                "status": self.compute.status,
+                "pid": self.compute.pid,
+                "reason": self.compute.reason,
+                "restarts": self.compute.restarts,
+                "device": self.compute.ready_info.get("device"),
+            },
+        }
+
+    def render_metrics(self) -> bytes:
+        self.metrics.requests_in_flight.set(self.in_flight)
+        self.metrics.validations_pending.set(self.pow.validations_pending)
+        return self.metrics.render(
+            self._metric_state(), self.compute.pid, compute_ready=self.compute.is_ready
+        )
+
+    def _metric_state(self) -> str:
+        if self._draining:
+            return "draining"
+        if self.pow.status == "LOADING" or self._switching_to == INFERENCE:
+            return "loading"
+        if self.served:
+            return "inference"
+        states = {"IDLE": "pow_idle", "GENERATING": "pow_generate", "VALIDATING": "pow_validate"}
+        return states.get(self.pow.status, "stopped")
+
+    # Proof of Compute
+
+    async def pow_init(self, request: InitRequest, phase: str | None) -> None:
+        """Loads the puzzle and enters the phase (generate, validate, none); equal requests change nothing."""
+        if self.settings.node_id and phase == "generate" and request.node_id != self.settings.node_id:
+            raise RefusedError(400, f"node_id: this node is {self.settings.node_id}, not {request.node_id}")
+        async with self._switch(POW, self.settings.load_timeout_s):
+            if phase != "validate":
+                self._refuse_beside_inference()
+            if phase == "generate" and self.pow.is_generating(request):
+                return
+            await self.pow.load(request)
+            await self._enter(phase)
+
+    async def pow_phase(self, phase: str) -> None:
+        async with self._switch(POW, self.settings.load_timeout_s):
+            if phase == "generate":
+                self._refuse_beside_inference()
+            await self._enter(phase)
+
+    async def validate(self, batch: ProofBatch) -> None:
+        await self.pow.validate(batch)
+
+    async def pow_stop(self) -> None:
+        async with self._switch(INFERENCE if self.served else STOPPED, self.settings.load_timeout_s):
+            await self.pow.stop()
+
+    async def _enter(self, phase: str | None) -> None:
+        if phase == "generate":
+            await self.pow.generate()
+        elif phase == "validate":
+            await self.pow.validate_phase()
+
+    def _refuse_beside_inference(self) -> None:
+        if self.served:
+            raise RefusedError(
+                409,
+                f"the node serves {self.served.request.model}; call /api/v1/inference/down or /api/v1/stop "
+                "first (only re-computing, /pow/init/validate, is possible beside inference)",
+            )
+
+    # inference
+
+    async def inference_up(self, request: InferenceUp) -> None:
+        """Serves the model; a running one is replaced, an equal one stays; returns when it answers."""
+        folder, args = await self._prepare(request)
+        async with self._switch(INFERENCE, self.settings.drain_timeout_s + self.settings.load_timeout_s):
+            if self.pow.status == "GENERATING":
+                raise RefusedError(
+                    409, "the node generates nonces; call /api/v1/pow/stop or /api/v1/stop first"
+                )
+            if self.served and self.served.request == request:
+                return
+            await self._take_down()
+            await self._load(request, folder, args)
+
+    async def _prepare(self, request: InferenceUp) -> tuple[Path, EngineArgs]:
+        """All checks that need no compute, before anything that runs is touched."""
+        try:
+            args = parse_engine_args(request.additional_args)
+            folder = locate(request.model, self.settings.models_dir, self.settings.model_map)
+            started = time.monotonic()
+            verified = await asyncio.to_thread(check, folder)
+        except UnknownModelError as error:
+            raise RefusedError(404, str(error), code="model_not_found") from error
+        except (UnfitModelError, ValueError) as error:
+            raise RefusedError(400, str(error)) from error
+        except OSError as error:
+            raise RefusedError(500, f"the model's files cannot be read: {error.strerror}") from error
+        if verified:
+            self.metrics.artifact_verified.labels(model=request.model).set(1)
+        seconds = time.monotonic() - started
+        self.metrics.model_load_seconds.labels(model=request.model, phase="check").set(seconds)
+        if args.ignored:
+            log.info("options ignored", model=request.model, options=args.ignored)
+        return folder, args
+
+    async def _load(self, request: InferenceUp, folder: Path, args: EngineArgs) -> None:
+        try:
+            reply = await self.compute.request(
+                "model_load",
+                timeout_s=self.settings.load_timeout_s,
+                folder=str(folder),
+                dtype=request.dtype,
+                context_max=args.context_max,
+            )
+        except TimeoutError as error:
+            self.compute.kill()
+            raise RefusedError(
+                504, f"the model was not loaded within {self.settings.load_timeout_s:g} s"
+            ) from error
+        for phase, seconds in reply["phases"].items():
+            self.metrics.model_load_seconds.labels(model=request.model, phase=phase).set(seconds)
+        self.served = Served(request, reply["context"], time.time())
+        log.info("model up", model=request.model, dtype=reply["dtype"], context=reply["context"])
+
+    async def inference_down(self) -> None:
+        async with self._switch(POW if self.pow.request else STOPPED, self.settings.drain_timeout_s):
+            await self._take_down()
+
+    async def stop(self) -> None:
+        """Ends whatever runs, and gives its memory back."""
+        async with self._switch(STOPPED, self.settings.drain_timeout_s):
+            await self.pow.stop()
+            await self._take_down()
+
+    async def _take_down(self) -> None:
+        """New requests are refused, running ones may finish until the deadline, then the memory is freed."""
+        if self.served is None:
+            return
+        self._draining = True
+        try:
+            await self._drain()
+            self.served = None
+            # If the process is gone the model is too.
+            with contextlib.suppress(ComputeError):
+                await self.compute.request("model_unload", timeout_s=self.settings.load_timeout_s)
+        finally:
+            self._draining = False
+
+    async def _drain(self) -> None:
+        started = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self.settings.drain_timeout_s)
+        if self.served:
+            self.metrics.drain_seconds.observe(time.monotonic() - started)
+
+    async def chat(self, model: str, request: Message) -> AsyncGenerator[Message]:
+        """The replies to a chat request: first {prompt_tokens}, then {text} a token, the last with usage."""
+        served = self.served
+        if served is None or self._draining:
+            reason = "the model is being taken down" if served else self._reason or "no model is up"
+            raise RefusedError(503, f"no model can answer now: {reason}", code="unavailable", retry_after_s=5)
+        if model != served.request.model:
+            message = f"the model {model[:200]} is not served here; {served.request.model} is"
+            raise RefusedError(404, message, code="model_not_found")
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            async with contextlib.aclosing(self.compute.stream("chat", **request)) as replies:
+                async for reply in replies:
+                    yield reply
+        except ComputeError as error:
+            raise RefusedError.of(error) from error
+        finally:
+            self.in_flight -= 1
+            if self.in_flight == 0:
+                self._idle.set()
+
+    # switches and events
+
+    @contextlib.asynccontextmanager
+    async def _switch(self, target: str, timeout_s: float) -> AsyncIterator[None]:
+        """One switch at a time; the reason of a failure stays visible until the next success."""
+        async with self._lock:
+            started, before = time.time(), self.state
+            self._switching_to, self._deadline = target, started + timeout_s
+            result = "error"
+            try:
+                yield
+                self._reason, result = None, "ok"
+            except RefusedError as error:
+                # A refusal of what conflicts changes nothing, so it is no reason for the state.
+                if error.status != 409:
+                    self._reason = error.message
+                raise
+            except ComputeError as error:
+                self._reason = error.message
+                raise RefusedError.of(error) from error
+            finally:
+                self._switching_to, self._deadline = None, None
+                if self.state != before:
+                    self._since = time.time()
+                    log.info("state", state=self.state, before=before, reason=self._reason)
+                seconds = time.time() - started
+                self.metrics.switch_seconds.labels(before, target, result).observe(seconds)
+
+    def _on_event(self, message: Message) -> None:
+        self.pow.on_event(message)
+
+    def _on_down(self, reason: str) -> None:
+        self.metrics.compute_restarts.inc()
+        before = self.state
+        self.served = None
+        self.pow.on_down(reason)
+        self._reason = reason
+        if self.state != before:
+            self._since = time.time()

@@ -1,0 +1,135 @@
+"""The HTTP process of an MLNode: it never imports torch, and outlives every compute process."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from mlnode.api_routes import api_routes
+from mlnode.errors import RefusedError
+from mlnode.http_limits import Limits, LimitsMiddleware, error_body, limited_protocol
+from mlnode.metrics import package_version
+from mlnode.node import Node
+from mlnode.openai_routes import openai_routes
+from mlnode.schemas import name_all
+from mlnode.settings import Settings
+
+KEEP_ALIVE_S = 30
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI app; its lifespan starts and ends the compute process."""
+    node = Node(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await node.start()
+        yield
+        await node.close()
+
+    app = FastAPI(title="Evergrid MLNode", version=package_version(), lifespan=lifespan)
+    app.include_router(api_routes(node))
+    app.include_router(openai_routes(node))
+    _add_observation(app, node)
+    _add_errors(app)
+    switch_timeout_s = 2 * (
+        settings.load_timeout_s + settings.drain_timeout_s + settings.compute_start_timeout_s
+    )
+    limits = Limits(
+        body_bytes_max=settings.body_bytes_max,
+        body_timeout_s=settings.body_timeout_s,
+        answer_timeout_s=settings.request_timeout_s,
+        switch_timeout_s=switch_timeout_s,
+        token=node.token,
+    )
+    app.add_middleware(LimitsMiddleware, limits=limits)
+    return app
+
+
+def _add_observation(app: FastAPI, node: Node) -> None:
+    @app.get("/health")
+    async def health() -> Response:
+        if node.compute.is_ready:
+            return JSONResponse({"status": "ok", "state": node.state})
+        body = {"status": node.compute.status, "reason": node.compute.reason}
+        return JSONResponse(body, status_code=503, headers={"Retry-After": "5"})
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(node.render_metrics(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_errors(app: FastAPI) -> None:
+    def answer(request: Request, status: int, message: str, code: str, headers: Any) -> Response:
+        body = error_body(request.url.path, status, message, code)
+        return JSONResponse(body, status_code=status, headers=headers)
+
+    @app.exception_handler(RefusedError)
+    async def refused(request: Request, error: RefusedError) -> Response:
+        return answer(request, error.status, error.message, error.code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        status = 400 if request.url.path.startswith("/v1/") else 422
+        return answer(request, status, name_all(error.errors()), "invalid", None)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, str(error.detail), "", error.headers)
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        # The server logs the traceback; the client learns no more than the kind.
+        return answer(request, 500, f"internal error: {type(error).__name__}", "internal", None)
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGINT or SIGTERM; ValueError or OSError when the settings cannot be served."""
+    if settings.host not in LOOPBACK and settings.token_file is None:
+        structlog.get_logger("mlnode").warning(
+            "anyone who reaches this address may steer the node", host=settings.host
+        )
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        http=limited_protocol(settings.body_timeout_s),
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        limit_concurrency=settings.connections_max,
+        timeout_graceful_shutdown=int(settings.drain_timeout_s) + 1,
+        server_header=False,
+    )
+    # The server ends in order on a signal and then raises it again, which is not to kill an orderly end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run()
+
+
+def main() -> None:
+    try:
+        settings = Settings(_cli_parse_args=sys.argv[1:])  # type: ignore[call-arg]
+        run(settings)
+    except ValidationError as error:
+        sys.exit(f"mlnode: {name_all(error.errors())}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"mlnode: {error}")
+
+
+if __name__ == "__main__":
+    main()

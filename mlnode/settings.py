@@ -1,0 +1,87 @@
+"""All that an operator may set for one MLNode, by argument, flag or environment variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+NODE_ID_PATTERN = r"^[!-~]{1,128}$"
+
+
+def default_threads() -> int:
+    """One core stays free: as many threads as cores is several times slower beside other processes."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+class Settings(BaseSettings):
+    """Flags of `python -m mlnode.service`; the environment prefix is EVERGRID_MLNODE_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVERGRID_MLNODE_",
+        cli_prog_name="mlnode",
+        cli_kebab_case=True,
+        protected_namespaces=(),
+        extra="forbid",
+    )
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; loopback unless a token is set")
+    port: int = Field(default=8080, ge=0, le=65535, description="port to listen on")
+    node_id: str = Field(
+        default="", pattern=r"^[!-~]{0,128}$", description="this node's id; other ids are refused"
+    )
+    models_dir: Path | None = Field(
+        default=None, description="folder of models, '/' in an id written as '--'"
+    )
+    model_map: Path | None = Field(default=None, description="JSON file {model id: folder}")
+    threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="torch threads")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
+    )
+    token_file: Path | None = Field(default=None, description="file with the bearer token of /api/v1")
+    callback_token_file: Path | None = Field(
+        default=None, description="file with the bearer token sent with callbacks (default: that of /api/v1)"
+    )
+
+    callback_interval_s: float = Field(
+        default=0.5, ge=0, description="least time between two posts of nonces"
+    )
+    callback_timeout_s: float = Field(
+        default=10.0, gt=0, description="longest wait for one callback's answer"
+    )
+    callback_grace_s: float = Field(
+        default=60.0, ge=0, description="how long found nonces are still sent after their phase has ended"
+    )
+    compute_start_timeout_s: float = Field(
+        default=120.0, gt=0, description="longest start of the compute process"
+    )
+    load_timeout_s: float = Field(default=1200.0, gt=0, description="longest load of a model or a puzzle")
+    drain_timeout_s: float = Field(
+        default=10.0, ge=0, description="how long running answers may finish on a switch"
+    )
+    request_timeout_s: float = Field(default=600.0, gt=0, description="longest time for one whole answer")
+    body_timeout_s: float = Field(
+        default=20.0, gt=0, description="longest time for a request's head, and its body"
+    )
+    body_bytes_max: int = Field(default=16 * 2**20, gt=0, description="largest request body in bytes")
+    connections_max: int = Field(default=256, gt=0, description="most connections at once")
+    requests_active_max: int = Field(default=4, gt=0, description="most answers computed side by side")
+    requests_waiting_max: int = Field(default=8, ge=0, description="most answers that wait for their turn")
+    max_tokens_default: int = Field(default=512, gt=0, description="max_tokens of a request that names none")
+
+    @field_validator("models_dir", "model_map", "token_file", "callback_token_file")
+    @classmethod
+    def expand(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path else path
+
+
+def read_token(path: Path | None) -> str | None:
+    """The token in a file, stripped; ValueError when the file is empty, OSError when it cannot be read."""
+    if path is None:
+        return None
+    token = path.read_text(encoding="utf-8").strip()
+    if not token:
+        raise ValueError(f"the token file {path} is empty")
+    return token
