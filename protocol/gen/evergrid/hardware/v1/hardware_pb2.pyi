@@ -29,10 +29,12 @@ ML_NODE_STATUS_ENABLED: MLNodeStatus
 ML_NODE_STATUS_DISABLED: MLNodeStatus
 
 class Params(_message.Message):
-    __slots__ = ("max_nodes_per_participant",)
+    __slots__ = ("max_nodes_per_participant", "evidence_age")
     MAX_NODES_PER_PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_AGE_FIELD_NUMBER: _ClassVar[int]
     max_nodes_per_participant: int
-    def __init__(self, max_nodes_per_participant: _Optional[int] = ...) -> None: ...
+    evidence_age: int
+    def __init__(self, max_nodes_per_participant: _Optional[int] = ..., evidence_age: _Optional[int] = ...) -> None: ...
 
 class Participant(_message.Message):
     __slots__ = ("address", "url", "validator_key", "worker_key", "public_key", "status", "height_joined", "status_reason", "height_invalid", "epoch_invalid")

@@ -85,13 +85,27 @@ class QueryGovernanceModelRequest(_message.Message):
     def __init__(self, model_id: _Optional[str] = ...) -> None: ...
 
 class QueryGovernanceModelResponse(_message.Message):
-    __slots__ = ("model",)
+    __slots__ = ("model", "retiring", "formations_left")
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    RETIRING_FIELD_NUMBER: _ClassVar[int]
+    FORMATIONS_LEFT_FIELD_NUMBER: _ClassVar[int]
     model: Model
-    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+    retiring: bool
+    formations_left: int
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., retiring: bool = ..., formations_left: _Optional[int] = ...) -> None: ...
+
+class RetiringModel(_message.Message):
+    __slots__ = ("model_id", "formations_left")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMATIONS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    formations_left: int
+    def __init__(self, model_id: _Optional[str] = ..., formations_left: _Optional[int] = ...) -> None: ...
 
 class GenesisState(_message.Message):
-    __slots__ = ("models",)
+    __slots__ = ("models", "retiring")
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    RETIRING_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[Model]
-    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
+    retiring: _containers.RepeatedCompositeFieldContainer[RetiringModel]
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., retiring: _Optional[_Iterable[_Union[RetiringModel, _Mapping]]] = ...) -> None: ...
