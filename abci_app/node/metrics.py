@@ -89,13 +89,14 @@ class Metrics:
         self.errors: dict[str, Counter] = {m: errors.labels(m) for m in METHODS}
 
 
-def start_exporter(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
-    """Serves `/metrics` on its own thread; returns what stops it. Raises OSError if the port is taken."""
-    server, thread = start_http_server(port, addr=host, registry=metrics.registry)
+class Exporter:
+    """Serves `/metrics` on its own thread. Port 0 takes a free one; raises OSError if the port is taken."""
 
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        self._server, self._thread = start_http_server(port, addr=host, registry=metrics.registry)
+        self.port = int(self._server.server_address[1])
 
-    return stop
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,4 +1,4 @@
-"""Our declarations of the public wire formats, against cosmpy's descriptors and the bytes of real programs."""
+"""Our declarations of the public wire formats, against cosmpy's descriptors and bytes of real programs."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_the_calls_of_cometbft_0_40_have_their_published_numbers() -> None:
 
 
 def fillings(descriptor: Descriptor) -> Iterator[Any]:
-    """Messages with something in each field that the encoding can hold at once; one for each arm of a oneof."""
+    """Messages with something in every field that can be set at once; one for each arm of a oneof."""
     arms = [
         field.name for field in descriptor.fields if field.containing_oneof and field.name not in NEWER_ARMS
     ]
