@@ -1,6 +1,6 @@
 """Nonces per second: generation for one node, and merged validation of samples of many participants.
 
-The two are timed in turns, and the median of the rounds is reported, so that a busy machine bends their ratio little.
+The two are timed in turns and medians are reported, so that a busy machine bends their ratio little.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SEED = bytes(range(32))
 PARTICIPANT_COUNT = 20
 
 
-def a_key(index: int) -> bytes:
+def public_key(index: int) -> bytes:
     return b"\x02" + index.to_bytes(32, "big")
 
 
 def samples(count: int) -> list[Item]:
     """Nonces as validators draw them: scattered, of many participants, one after another."""
-    return [(a_key(i % PARTICIPANT_COUNT), f"node-{i % 3}", i * 7919 % 100_003) for i in range(count)]
+    return [(public_key(i % PARTICIPANT_COUNT), f"node-{i % 3}", i * 7919 % 100_003) for i in range(count)]
 
 
 def rate(compute: Callable[[], object], nonce_count: int, seconds: float) -> float:
@@ -47,7 +47,7 @@ def measure(preset: str, params: PocParams, device: str, threads: int, seconds: 
         items = samples(count)
 
         def generate() -> object:
-            return puzzle.generate(a_key(0), "node-0", 0, count)
+            return puzzle.generate(public_key(0), "node-0", 0, count)
 
         def validate() -> object:
             return puzzle.claims(items)

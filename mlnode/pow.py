@@ -407,13 +407,13 @@ class Puzzle:
             return self._claims(words.to(self.device), signed.to(self.device))
 
     def _claims(self, words: Tensor, nonces: Tensor) -> list[int | None]:
-        zs = [
-            self._z(*self._padded(words[i : i + self.batch_size], nonces[i : i + self.batch_size]))
-            for i in range(0, len(nonces), self.batch_size)
-        ]
+        size, zs = self.batch_size, []
+        for i in range(0, len(nonces), size):
+            batch = nonces[i : i + size]
+            zs.append(self._z(*self._padded(words[i : i + size], batch))[: len(batch)])
         if not zs:
             return []
-        millionths = (torch.cat(zs)[: len(nonces)].cpu().double() * 1e6).round().tolist()
+        millionths = (torch.cat(zs).cpu().double() * 1e6).round().tolist()
         return [int(claim) if math.isfinite(claim) else None for claim in millionths]
 
     def _padded(self, words: Tensor, nonces: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
-"""A second implementation of the puzzle, in plain numpy and from the definition alone, to compare with the first.
+"""A second implementation of the puzzle, in plain numpy and from the definition alone, for comparison.
 
-One nonce at a time, every position through every layer, attention written out: nothing here is meant to be fast.
+One nonce at a time, all positions through all layers, attention written out: nothing is meant to be fast.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def philox_words(count: int, rest: tuple[int, int, int], key: tuple[int, int]) -
     lanes = [np.arange(count, dtype=np.uint64)] + [np.full(count, word, dtype=np.uint64) for word in rest]
     low_half, high_shift = np.uint64(2**32 - 1), np.uint64(32)
     for turn in range(10):
-        left, right = ((word + turn * step) % 2**32 for word, step in zip(key, (0x9E3779B9, 0xBB67AE85)))
+        left, right = (key[0] + turn * 0x9E3779B9) % 2**32, (key[1] + turn * 0xBB67AE85) % 2**32
         first, second = lanes[0] * np.uint64(0xD2511F53), lanes[2] * np.uint64(0xCD9E8D57)
         lanes = [
             (second >> high_shift) ^ lanes[1] ^ np.uint64(left),
@@ -54,13 +54,15 @@ def draw_weight(poc_seed: bytes, name: str, rows: int, columns: int) -> Array:
     total = sum((words >> np.uint32(8 * i)) & np.uint32(255) for i in range(4))
     scale = np.float32(1 / np.sqrt(21845 * columns))
     values = (np.asarray(total).astype(np.int32) - 510).astype(np.float32) * scale
-    return values[: rows * columns].reshape(rows, columns)
+    weight: Array = values[: rows * columns].reshape(rows, columns)
+    return weight
 
 
-def draw_of_nonce(domain: str, poc_seed: bytes, public_key: bytes, node_id: str, nonce: int, n: int) -> Array:
-    """uint32 [n, 4]"""
+def draw_of_nonce(domain: str, node: tuple[bytes, bytes, str], nonce: int, count: int) -> Array:
+    """The nonce's uint32 [count, 4], of the node (poc_seed, public key, node_id)."""
+    poc_seed, public_key, node_id = node
     w = words_of(domain.encode(), poc_seed, public_key, node_id.encode())
-    return philox_words(n, (nonce % 2**32, nonce // 2**32, w[2]), (w[0], w[1]))
+    return philox_words(count, (nonce % 2**32, nonce // 2**32, w[2]), (w[0], w[1]))
 
 
 def elements(words: Array, count: int, bits: int) -> Array:
@@ -68,11 +70,13 @@ def elements(words: Array, count: int, bits: int) -> Array:
     fields = [
         (words.reshape(-1) >> np.uint32(shift)) & np.uint32(2**bits - 1) for shift in range(0, 32, bits)
     ]
-    return np.stack(fields, axis=1).reshape(-1)[:count].astype(np.int64)
+    flat: Array = np.stack(fields, axis=1).reshape(-1)[:count].astype(np.int64)
+    return flat
 
 
 def norm(y: Array) -> Array:
-    return y / np.sqrt(np.mean(y * y, axis=-1, keepdims=True) + 1e-6)
+    scaled: Array = y / np.sqrt(np.mean(y * y, axis=-1, keepdims=True) + 1e-6)
+    return scaled
 
 
 class NumpyPuzzle:
@@ -102,10 +106,10 @@ class NumpyPuzzle:
 
     def claim(self, public_key: bytes, node_id: str, nonce: int) -> int:
         s = self.shape
-        where = (self.poc_seed, public_key, node_id, nonce)
+        node = (self.poc_seed, public_key, node_id)
         size = s.seq_len * s.dim
-        drawn = elements(draw_of_nonce("evergrid/poc/inputs/1", *where, size // 16), size, 8)
-        signs = elements(draw_of_nonce("evergrid/poc/signs/1", *where, s.vocab // 128), s.vocab, 1)
+        drawn = elements(draw_of_nonce("evergrid/poc/inputs/1", node, nonce, size // 16), size, 8)
+        signs = elements(draw_of_nonce("evergrid/poc/signs/1", node, nonce, s.vocab // 128), s.vocab, 1)
         logits = self.logits((2 * drawn - 255).reshape(s.seq_len, s.dim).astype(self.kind))
         z = float(np.sum((2 * signs - 1) * logits) / np.sqrt(np.sum(logits * logits)))
         return round(z * 1e6)
