@@ -15,7 +15,14 @@ from google.protobuf import json_format
 
 from abci_app import stages
 from abci_app.ante import ante_chain
-from abci_app.kernel.block import TxResult, TxRunner, encode_events, encode_messages, encode_result
+from abci_app.kernel.block import (
+    MACHINE_FAILURES,
+    TxResult,
+    TxRunner,
+    encode_events,
+    encode_messages,
+    encode_result,
+)
 from abci_app.kernel.collections import Item
 from abci_app.kernel.context import Block, Context, Event, Mode
 from abci_app.kernel.errors import TxError
@@ -157,6 +164,10 @@ class App:
             ctx.block = Block(last.chain_id, last.height, last.time_ns, last.hash)
         ctx.gas.used = 0
         return ctx
+
+    def consensus_params(self, ctx: Context) -> params_pb2.ConsensusParams:
+        """CometBFT's params as the genesis gave them."""
+        return CONSENSUS_PARAMS.get(ctx) or params_pb2.ConsensusParams()
 
     # ABCI
 
@@ -318,6 +329,10 @@ class App:
             # Handlers get messages that nobody else holds.
             return self._decoded.pop(raw, None) or decode(raw)
         except TxError:
+            return None
+        except MACHINE_FAILURES:
+            raise
+        except Exception:  # noqa: BLE001 # determinism: the runner decodes it again and makes a result of it
             return None
 
     def _run(self, kv: KV, block: Block, raw: bytes, mode: Mode) -> TxResult:

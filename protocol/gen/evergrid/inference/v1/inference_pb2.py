@@ -24,12 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from protocol.gen.cosmos.base.query.v1beta1 import pagination_pb2 as cosmos_dot_base_dot_query_dot_v1beta1_dot_pagination__pb2
 from protocol.gen.cosmos.msg.v1 import msg_pb2 as cosmos_dot_msg_dot_v1_dot_msg__pb2
-from protocol.gen.evergrid.models.v1 import models_pb2 as evergrid_dot_models_dot_v1_dot_models__pb2
-from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as evergrid_dot_reasons_dot_v1_dot_reasons__pb2
 from protocol.gen.google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n%evergrid/inference/v1/inference.proto\x12\x15\x65vergrid.inference.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a\x1f\x65vergrid/models/v1/models.proto\x1a!evergrid/reasons/v1/reasons.proto\x1a\x1cgoogle/api/annotations.proto\"\xd9\x03\n\tInference\x12\x14\n\x0cinference_id\x18\x01 \x01(\t\x12\x36\n\x06status\x18\x02 \x01(\x0e\x32&.evergrid.inference.v1.InferenceStatus\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\x12\x16\n\x0etransferred_by\x18\x04 \x01(\t\x12\x13\n\x0b\x65xecuted_by\x18\x05 \x01(\t\x12\x10\n\x08model_id\x18\x06 \x01(\t\x12\x13\n\x0b\x65poch_index\x18\x07 \x01(\x04\x12\x17\n\x0fprice_per_token\x18\x08 \x01(\x04\x12\x13\n\x0bprompt_hash\x18\t \x01(\t\x12\x15\n\rresponse_hash\x18\n \x01(\t\x12\x1a\n\x12prompt_token_count\x18\x0b \x01(\x04\x12\x12\n\nmax_tokens\x18\x0c \x01(\x04\x12\x1e\n\x16\x63ompletion_token_count\x18\r \x01(\x04\x12\x0e\n\x06\x65scrow\x18\x0e \x01(\x04\x12\x0c\n\x04\x63ost\x18\x0f \x01(\x04\x12\x16\n\x0eheight_started\x18\x10 \x01(\x03\x12\x17\n\x0fheight_finished\x18\x11 \x01(\x03\x12\x15\n\rheight_closed\x18\x12 \x01(\x03\x12\x19\n\x11request_timestamp\x18\x13 \x01(\x03\"\xff\x01\n\x11MsgStartInference\x12\x0f\n\x07\x63reator\x18\x01 \x01(\t\x12\x14\n\x0cinference_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x04 \x01(\t\x12\x13\n\x0bprompt_hash\x18\x05 \x01(\t\x12\x1a\n\x12prompt_token_count\x18\x06 \x01(\x04\x12\x12\n\nmax_tokens\x18\x07 \x01(\x04\x12\x14\n\x0crequested_by\x18\x08 \x01(\t\x12\x19\n\x11request_timestamp\x18\t \x01(\x03\x12\x1b\n\x13requester_signature\x18\n \x01(\x0c:\x0c\x82\xe7\xb0*\x07\x63reator\"\x1b\n\x19MsgStartInferenceResponse\"\xae\x01\n\x12MsgFinishInference\x12\x0f\n\x07\x63reator\x18\x01 \x01(\t\x12\x14\n\x0cinference_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x15\n\rresponse_hash\x18\x04 \x01(\t\x12\x1a\n\x12prompt_token_count\x18\x05 \x01(\x04\x12\x1e\n\x16\x63ompletion_token_count\x18\x06 \x01(\x04:\x0c\x82\xe7\xb0*\x07\x63reator\"\x1c\n\x1aMsgFinishInferenceResponse\"S\n#MsgSubmitUnitOfComputePriceProposal\x12\x0f\n\x07\x63reator\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x04:\x0c\x82\xe7\xb0*\x07\x63reator\"-\n+MsgSubmitUnitOfComputePriceProposalResponse\"\x7f\n\x13InferenceStatistics\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\x12\x0e\n\x06missed\x18\x04 \x01(\x04\x12\x0f\n\x07\x61\x63\x63rued\x18\x05 \x01(\x04\x12\x0e\n\x06tokens\x18\x06 \x01(\x04\"\\\n\x0fMissedByCreator\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x0f\n\x07\x63reator\x18\x03 \x01(\t\x12\x0e\n\x06missed\x18\x04 \x01(\x04\"[\n\x0bServedCount\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x13\n\x0bparticipant\x18\x03 \x01(\t\x12\x10\n\x08\x66inished\x18\x04 \x01(\x04\"?\n\x0b\x42lockTokens\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0e\n\x06tokens\x18\x03 \x01(\x04\"3\n\rPriceProposal\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x04\"-\n\x15QueryInferenceRequest\x12\x14\n\x0cinference_id\x18\x01 \x01(\t\"M\n\x16QueryInferenceResponse\x12\x33\n\tinference\x18\x01 \x01(\x0b\x32 .evergrid.inference.v1.Inference\"T\n\x16QueryInferencesRequest\x12:\n\npagination\x18\x01 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"\x8c\x01\n\x17QueryInferencesResponse\x12\x34\n\ninferences\x18\x01 \x03(\x0b\x32 .evergrid.inference.v1.Inference\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"-\n\x16QueryStatisticsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"\x8d\x01\n\x17QueryStatisticsResponse\x12>\n\nstatistics\x18\x01 \x03(\x0b\x32*.evergrid.inference.v1.InferenceStatistics\x12\x32\n\x06served\x18\x02 \x03(\x0b\x32\".evergrid.inference.v1.ServedCount\"\x15\n\x13QueryPricingRequest\"\x1f\n\x1dQueryGovernancePricingRequest\"U\n\nModelPrice\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x1aunits_of_compute_per_token\x18\x02 \x01(\x04\x12\x17\n\x0fprice_per_token\x18\x03 \x01(\x04\"}\n\x14QueryPricingResponse\x12\x1d\n\x15unit_of_compute_price\x18\x01 \x01(\x04\x12\x31\n\x06models\x18\x02 \x03(\x0b\x32!.evergrid.inference.v1.ModelPrice\x12\x13\n\x0b\x65poch_index\x18\x03 \x01(\x04\")\n\x15QueryExecutorsRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\"R\n\x08\x45xecutor\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x12\n\nthroughput\x18\x03 \x01(\x04\x12\x10\n\x08node_ids\x18\x04 \x03(\t\"f\n\x16QueryExecutorsResponse\x12\x32\n\texecutors\x18\x01 \x03(\x0b\x32\x1f.evergrid.inference.v1.Executor\x12\x18\n\x10total_throughput\x18\x02 \x01(\x04\"\xe3\x02\n\x0cGenesisState\x12\x34\n\ninferences\x18\x01 \x03(\x0b\x32 .evergrid.inference.v1.Inference\x12>\n\nstatistics\x18\x02 \x03(\x0b\x32*.evergrid.inference.v1.InferenceStatistics\x12\x36\n\x06missed\x18\x03 \x03(\x0b\x32&.evergrid.inference.v1.MissedByCreator\x12\x32\n\x06served\x18\x04 \x03(\x0b\x32\".evergrid.inference.v1.ServedCount\x12\x32\n\x06tokens\x18\x05 \x03(\x0b\x32\".evergrid.inference.v1.BlockTokens\x12=\n\x0fprice_proposals\x18\x06 \x03(\x0b\x32$.evergrid.inference.v1.PriceProposal*\xef\x01\n\x0fInferenceStatus\x12 \n\x1cINFERENCE_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18INFERENCE_STATUS_STARTED\x10\x01\x12!\n\x1dINFERENCE_STATUS_FINISH_FIRST\x10\x02\x12\x1d\n\x19INFERENCE_STATUS_FINISHED\x10\x03\x12\x1a\n\x16INFERENCE_STATUS_FINAL\x10\x04\x12\x1c\n\x18INFERENCE_STATUS_EXPIRED\x10\x05\x12 \n\x1cINFERENCE_STATUS_INVALIDATED\x10\x06\x32\x90\x03\n\x03Msg\x12l\n\x0eStartInference\x12(.evergrid.inference.v1.MsgStartInference\x1a\x30.evergrid.inference.v1.MsgStartInferenceResponse\x12o\n\x0f\x46inishInference\x12).evergrid.inference.v1.MsgFinishInference\x1a\x31.evergrid.inference.v1.MsgFinishInferenceResponse\x12\xa2\x01\n SubmitUnitOfComputePriceProposal\x12:.evergrid.inference.v1.MsgSubmitUnitOfComputePriceProposal\x1a\x42.evergrid.inference.v1.MsgSubmitUnitOfComputePriceProposalResponse\x1a\x05\x80\xe7\xb0*\x01\x32\xaa\x07\n\x05Query\x12\x92\x01\n\tInference\x12,.evergrid.inference.v1.QueryInferenceRequest\x1a-.evergrid.inference.v1.QueryInferenceResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /evergrid/inference/v1/inference\x12\x96\x01\n\nInferences\x12-.evergrid.inference.v1.QueryInferencesRequest\x1a..evergrid.inference.v1.QueryInferencesResponse\")\x82\xd3\xe4\x93\x02#\x12!/evergrid/inference/v1/inferences\x12\xa4\x01\n\nStatistics\x12-.evergrid.inference.v1.QueryStatisticsRequest\x1a..evergrid.inference.v1.QueryStatisticsResponse\"7\x82\xd3\xe4\x93\x02\x31\x12//evergrid/inference/v1/statistics/{epoch_index}\x12\x8a\x01\n\x07Pricing\x12*.evergrid.inference.v1.QueryPricingRequest\x1a+.evergrid.inference.v1.QueryPricingResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/evergrid/inference/v1/pricing\x12\xa9\x01\n\x11GovernancePricing\x12\x34.evergrid.inference.v1.QueryGovernancePricingRequest\x1a+.evergrid.inference.v1.QueryPricingResponse\"1\x82\xd3\xe4\x93\x02+\x12)/evergrid/inference/v1/governance_pricing\x12\x92\x01\n\tExecutors\x12,.evergrid.inference.v1.QueryExecutorsRequest\x1a-.evergrid.inference.v1.QueryExecutorsResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /evergrid/inference/v1/executorsb\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n%evergrid/inference/v1/inference.proto\x12\x15\x65vergrid.inference.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a\x1cgoogle/api/annotations.proto\"\xef\x03\n\tInference\x12\x14\n\x0cinference_id\x18\x01 \x01(\t\x12\x36\n\x06status\x18\x02 \x01(\x0e\x32&.evergrid.inference.v1.InferenceStatus\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\x12\x16\n\x0etransferred_by\x18\x04 \x01(\t\x12\x13\n\x0b\x65xecuted_by\x18\x05 \x01(\t\x12\x10\n\x08model_id\x18\x06 \x01(\t\x12\x13\n\x0b\x65poch_index\x18\x07 \x01(\x04\x12\x17\n\x0fprice_per_token\x18\x08 \x01(\x04\x12\x13\n\x0bprompt_hash\x18\t \x01(\t\x12\x15\n\rresponse_hash\x18\n \x01(\t\x12\x1a\n\x12prompt_token_count\x18\x0b \x01(\x04\x12\x12\n\nmax_tokens\x18\x0c \x01(\x04\x12\x1e\n\x16\x63ompletion_token_count\x18\r \x01(\x04\x12\x0e\n\x06\x65scrow\x18\x0e \x01(\x04\x12\x0c\n\x04\x63ost\x18\x0f \x01(\x04\x12\x16\n\x0eheight_started\x18\x10 \x01(\x03\x12\x17\n\x0fheight_finished\x18\x11 \x01(\x03\x12\x15\n\rheight_closed\x18\x12 \x01(\x03\x12\x19\n\x11request_timestamp\x18\x13 \x01(\x03\x12\x14\n\x0c\x65poch_closed\x18\x14 \x01(\x04\"\xff\x01\n\x11MsgStartInference\x12\x0f\n\x07\x63reator\x18\x01 \x01(\t\x12\x14\n\x0cinference_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x04 \x01(\t\x12\x13\n\x0bprompt_hash\x18\x05 \x01(\t\x12\x1a\n\x12prompt_token_count\x18\x06 \x01(\x04\x12\x12\n\nmax_tokens\x18\x07 \x01(\x04\x12\x14\n\x0crequested_by\x18\x08 \x01(\t\x12\x19\n\x11request_timestamp\x18\t \x01(\x03\x12\x1b\n\x13requester_signature\x18\n \x01(\x0c:\x0c\x82\xe7\xb0*\x07\x63reator\"\x1b\n\x19MsgStartInferenceResponse\"\xae\x01\n\x12MsgFinishInference\x12\x0f\n\x07\x63reator\x18\x01 \x01(\t\x12\x14\n\x0cinference_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x15\n\rresponse_hash\x18\x04 \x01(\t\x12\x1a\n\x12prompt_token_count\x18\x05 \x01(\x04\x12\x1e\n\x16\x63ompletion_token_count\x18\x06 \x01(\x04:\x0c\x82\xe7\xb0*\x07\x63reator\"\x1c\n\x1aMsgFinishInferenceResponse\"S\n#MsgSubmitUnitOfComputePriceProposal\x12\x0f\n\x07\x63reator\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x04:\x0c\x82\xe7\xb0*\x07\x63reator\"-\n+MsgSubmitUnitOfComputePriceProposalResponse\"\x7f\n\x13InferenceStatistics\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\x12\x0e\n\x06missed\x18\x04 \x01(\x04\x12\x0f\n\x07\x61\x63\x63rued\x18\x05 \x01(\x04\x12\x0e\n\x06tokens\x18\x06 \x01(\x04\"\\\n\x0fMissedByCreator\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x0f\n\x07\x63reator\x18\x03 \x01(\t\x12\x0e\n\x06missed\x18\x04 \x01(\x04\"[\n\x0bServedCount\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x13\n\x0bparticipant\x18\x03 \x01(\t\x12\x10\n\x08\x66inished\x18\x04 \x01(\x04\"?\n\x0b\x42lockTokens\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0e\n\x06tokens\x18\x03 \x01(\x04\"3\n\rPriceProposal\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x04\"-\n\x15QueryInferenceRequest\x12\x14\n\x0cinference_id\x18\x01 \x01(\t\"M\n\x16QueryInferenceResponse\x12\x33\n\tinference\x18\x01 \x01(\x0b\x32 .evergrid.inference.v1.Inference\"T\n\x16QueryInferencesRequest\x12:\n\npagination\x18\x01 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"\x8c\x01\n\x17QueryInferencesResponse\x12\x34\n\ninferences\x18\x01 \x03(\x0b\x32 .evergrid.inference.v1.Inference\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"-\n\x16QueryStatisticsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"\x8d\x01\n\x17QueryStatisticsResponse\x12>\n\nstatistics\x18\x01 \x03(\x0b\x32*.evergrid.inference.v1.InferenceStatistics\x12\x32\n\x06served\x18\x02 \x03(\x0b\x32\".evergrid.inference.v1.ServedCount\"\x15\n\x13QueryPricingRequest\"\x1f\n\x1dQueryGovernancePricingRequest\"U\n\nModelPrice\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x1aunits_of_compute_per_token\x18\x02 \x01(\x04\x12\x17\n\x0fprice_per_token\x18\x03 \x01(\x04\"}\n\x14QueryPricingResponse\x12\x1d\n\x15unit_of_compute_price\x18\x01 \x01(\x04\x12\x31\n\x06models\x18\x02 \x03(\x0b\x32!.evergrid.inference.v1.ModelPrice\x12\x13\n\x0b\x65poch_index\x18\x03 \x01(\x04\")\n\x15QueryExecutorsRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\"R\n\x08\x45xecutor\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x12\n\nthroughput\x18\x03 \x01(\x04\x12\x10\n\x08node_ids\x18\x04 \x03(\t\"f\n\x16QueryExecutorsResponse\x12\x32\n\texecutors\x18\x01 \x03(\x0b\x32\x1f.evergrid.inference.v1.Executor\x12\x18\n\x10total_throughput\x18\x02 \x01(\x04\"\x9e\x03\n\x0cGenesisState\x12\x34\n\ninferences\x18\x01 \x03(\x0b\x32 .evergrid.inference.v1.Inference\x12>\n\nstatistics\x18\x02 \x03(\x0b\x32*.evergrid.inference.v1.InferenceStatistics\x12\x36\n\x06missed\x18\x03 \x03(\x0b\x32&.evergrid.inference.v1.MissedByCreator\x12\x32\n\x06served\x18\x04 \x03(\x0b\x32\".evergrid.inference.v1.ServedCount\x12\x32\n\x06tokens\x18\x05 \x03(\x0b\x32\".evergrid.inference.v1.BlockTokens\x12=\n\x0fprice_proposals\x18\x06 \x03(\x0b\x32$.evergrid.inference.v1.PriceProposal\x12\x39\n\rrequests_used\x18\x07 \x03(\x0b\x32\".evergrid.inference.v1.RequestUsed\"0\n\x0bRequestUsed\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c*\xef\x01\n\x0fInferenceStatus\x12 \n\x1cINFERENCE_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18INFERENCE_STATUS_STARTED\x10\x01\x12!\n\x1dINFERENCE_STATUS_FINISH_FIRST\x10\x02\x12\x1d\n\x19INFERENCE_STATUS_FINISHED\x10\x03\x12\x1a\n\x16INFERENCE_STATUS_FINAL\x10\x04\x12\x1c\n\x18INFERENCE_STATUS_EXPIRED\x10\x05\x12 \n\x1cINFERENCE_STATUS_INVALIDATED\x10\x06\x32\x90\x03\n\x03Msg\x12l\n\x0eStartInference\x12(.evergrid.inference.v1.MsgStartInference\x1a\x30.evergrid.inference.v1.MsgStartInferenceResponse\x12o\n\x0f\x46inishInference\x12).evergrid.inference.v1.MsgFinishInference\x1a\x31.evergrid.inference.v1.MsgFinishInferenceResponse\x12\xa2\x01\n SubmitUnitOfComputePriceProposal\x12:.evergrid.inference.v1.MsgSubmitUnitOfComputePriceProposal\x1a\x42.evergrid.inference.v1.MsgSubmitUnitOfComputePriceProposalResponse\x1a\x05\x80\xe7\xb0*\x01\x32\xaa\x07\n\x05Query\x12\x92\x01\n\tInference\x12,.evergrid.inference.v1.QueryInferenceRequest\x1a-.evergrid.inference.v1.QueryInferenceResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /evergrid/inference/v1/inference\x12\x96\x01\n\nInferences\x12-.evergrid.inference.v1.QueryInferencesRequest\x1a..evergrid.inference.v1.QueryInferencesResponse\")\x82\xd3\xe4\x93\x02#\x12!/evergrid/inference/v1/inferences\x12\xa4\x01\n\nStatistics\x12-.evergrid.inference.v1.QueryStatisticsRequest\x1a..evergrid.inference.v1.QueryStatisticsResponse\"7\x82\xd3\xe4\x93\x02\x31\x12//evergrid/inference/v1/statistics/{epoch_index}\x12\x8a\x01\n\x07Pricing\x12*.evergrid.inference.v1.QueryPricingRequest\x1a+.evergrid.inference.v1.QueryPricingResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/evergrid/inference/v1/pricing\x12\xa9\x01\n\x11GovernancePricing\x12\x34.evergrid.inference.v1.QueryGovernancePricingRequest\x1a+.evergrid.inference.v1.QueryPricingResponse\"1\x82\xd3\xe4\x93\x02+\x12)/evergrid/inference/v1/governance_pricing\x12\x92\x01\n\tExecutors\x12,.evergrid.inference.v1.QueryExecutorsRequest\x1a-.evergrid.inference.v1.QueryExecutorsResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /evergrid/inference/v1/executorsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,62 +54,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERY'].methods_by_name['GovernancePricing']._serialized_options = b'\202\323\344\223\002+\022)/evergrid/inference/v1/governance_pricing'
   _globals['_QUERY'].methods_by_name['Executors']._loaded_options = None
   _globals['_QUERY'].methods_by_name['Executors']._serialized_options = b'\202\323\344\223\002\"\022 /evergrid/inference/v1/executors'
-  _globals['_INFERENCESTATUS']._serialized_start=3173
-  _globals['_INFERENCESTATUS']._serialized_end=3412
-  _globals['_INFERENCE']._serialized_start=232
-  _globals['_INFERENCE']._serialized_end=705
-  _globals['_MSGSTARTINFERENCE']._serialized_start=708
-  _globals['_MSGSTARTINFERENCE']._serialized_end=963
-  _globals['_MSGSTARTINFERENCERESPONSE']._serialized_start=965
-  _globals['_MSGSTARTINFERENCERESPONSE']._serialized_end=992
-  _globals['_MSGFINISHINFERENCE']._serialized_start=995
-  _globals['_MSGFINISHINFERENCE']._serialized_end=1169
-  _globals['_MSGFINISHINFERENCERESPONSE']._serialized_start=1171
-  _globals['_MSGFINISHINFERENCERESPONSE']._serialized_end=1199
-  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSAL']._serialized_start=1201
-  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSAL']._serialized_end=1284
-  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSALRESPONSE']._serialized_start=1286
-  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSALRESPONSE']._serialized_end=1331
-  _globals['_INFERENCESTATISTICS']._serialized_start=1333
-  _globals['_INFERENCESTATISTICS']._serialized_end=1460
-  _globals['_MISSEDBYCREATOR']._serialized_start=1462
-  _globals['_MISSEDBYCREATOR']._serialized_end=1554
-  _globals['_SERVEDCOUNT']._serialized_start=1556
-  _globals['_SERVEDCOUNT']._serialized_end=1647
-  _globals['_BLOCKTOKENS']._serialized_start=1649
-  _globals['_BLOCKTOKENS']._serialized_end=1712
-  _globals['_PRICEPROPOSAL']._serialized_start=1714
-  _globals['_PRICEPROPOSAL']._serialized_end=1765
-  _globals['_QUERYINFERENCEREQUEST']._serialized_start=1767
-  _globals['_QUERYINFERENCEREQUEST']._serialized_end=1812
-  _globals['_QUERYINFERENCERESPONSE']._serialized_start=1814
-  _globals['_QUERYINFERENCERESPONSE']._serialized_end=1891
-  _globals['_QUERYINFERENCESREQUEST']._serialized_start=1893
-  _globals['_QUERYINFERENCESREQUEST']._serialized_end=1977
-  _globals['_QUERYINFERENCESRESPONSE']._serialized_start=1980
-  _globals['_QUERYINFERENCESRESPONSE']._serialized_end=2120
-  _globals['_QUERYSTATISTICSREQUEST']._serialized_start=2122
-  _globals['_QUERYSTATISTICSREQUEST']._serialized_end=2167
-  _globals['_QUERYSTATISTICSRESPONSE']._serialized_start=2170
-  _globals['_QUERYSTATISTICSRESPONSE']._serialized_end=2311
-  _globals['_QUERYPRICINGREQUEST']._serialized_start=2313
-  _globals['_QUERYPRICINGREQUEST']._serialized_end=2334
-  _globals['_QUERYGOVERNANCEPRICINGREQUEST']._serialized_start=2336
-  _globals['_QUERYGOVERNANCEPRICINGREQUEST']._serialized_end=2367
-  _globals['_MODELPRICE']._serialized_start=2369
-  _globals['_MODELPRICE']._serialized_end=2454
-  _globals['_QUERYPRICINGRESPONSE']._serialized_start=2456
-  _globals['_QUERYPRICINGRESPONSE']._serialized_end=2581
-  _globals['_QUERYEXECUTORSREQUEST']._serialized_start=2583
-  _globals['_QUERYEXECUTORSREQUEST']._serialized_end=2624
-  _globals['_EXECUTOR']._serialized_start=2626
-  _globals['_EXECUTOR']._serialized_end=2708
-  _globals['_QUERYEXECUTORSRESPONSE']._serialized_start=2710
-  _globals['_QUERYEXECUTORSRESPONSE']._serialized_end=2812
-  _globals['_GENESISSTATE']._serialized_start=2815
-  _globals['_GENESISSTATE']._serialized_end=3170
-  _globals['_MSG']._serialized_start=3415
-  _globals['_MSG']._serialized_end=3815
-  _globals['_QUERY']._serialized_start=3818
-  _globals['_QUERY']._serialized_end=4756
+  _globals['_INFERENCESTATUS']._serialized_start=3236
+  _globals['_INFERENCESTATUS']._serialized_end=3475
+  _globals['_INFERENCE']._serialized_start=164
+  _globals['_INFERENCE']._serialized_end=659
+  _globals['_MSGSTARTINFERENCE']._serialized_start=662
+  _globals['_MSGSTARTINFERENCE']._serialized_end=917
+  _globals['_MSGSTARTINFERENCERESPONSE']._serialized_start=919
+  _globals['_MSGSTARTINFERENCERESPONSE']._serialized_end=946
+  _globals['_MSGFINISHINFERENCE']._serialized_start=949
+  _globals['_MSGFINISHINFERENCE']._serialized_end=1123
+  _globals['_MSGFINISHINFERENCERESPONSE']._serialized_start=1125
+  _globals['_MSGFINISHINFERENCERESPONSE']._serialized_end=1153
+  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSAL']._serialized_start=1155
+  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSAL']._serialized_end=1238
+  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSALRESPONSE']._serialized_start=1240
+  _globals['_MSGSUBMITUNITOFCOMPUTEPRICEPROPOSALRESPONSE']._serialized_end=1285
+  _globals['_INFERENCESTATISTICS']._serialized_start=1287
+  _globals['_INFERENCESTATISTICS']._serialized_end=1414
+  _globals['_MISSEDBYCREATOR']._serialized_start=1416
+  _globals['_MISSEDBYCREATOR']._serialized_end=1508
+  _globals['_SERVEDCOUNT']._serialized_start=1510
+  _globals['_SERVEDCOUNT']._serialized_end=1601
+  _globals['_BLOCKTOKENS']._serialized_start=1603
+  _globals['_BLOCKTOKENS']._serialized_end=1666
+  _globals['_PRICEPROPOSAL']._serialized_start=1668
+  _globals['_PRICEPROPOSAL']._serialized_end=1719
+  _globals['_QUERYINFERENCEREQUEST']._serialized_start=1721
+  _globals['_QUERYINFERENCEREQUEST']._serialized_end=1766
+  _globals['_QUERYINFERENCERESPONSE']._serialized_start=1768
+  _globals['_QUERYINFERENCERESPONSE']._serialized_end=1845
+  _globals['_QUERYINFERENCESREQUEST']._serialized_start=1847
+  _globals['_QUERYINFERENCESREQUEST']._serialized_end=1931
+  _globals['_QUERYINFERENCESRESPONSE']._serialized_start=1934
+  _globals['_QUERYINFERENCESRESPONSE']._serialized_end=2074
+  _globals['_QUERYSTATISTICSREQUEST']._serialized_start=2076
+  _globals['_QUERYSTATISTICSREQUEST']._serialized_end=2121
+  _globals['_QUERYSTATISTICSRESPONSE']._serialized_start=2124
+  _globals['_QUERYSTATISTICSRESPONSE']._serialized_end=2265
+  _globals['_QUERYPRICINGREQUEST']._serialized_start=2267
+  _globals['_QUERYPRICINGREQUEST']._serialized_end=2288
+  _globals['_QUERYGOVERNANCEPRICINGREQUEST']._serialized_start=2290
+  _globals['_QUERYGOVERNANCEPRICINGREQUEST']._serialized_end=2321
+  _globals['_MODELPRICE']._serialized_start=2323
+  _globals['_MODELPRICE']._serialized_end=2408
+  _globals['_QUERYPRICINGRESPONSE']._serialized_start=2410
+  _globals['_QUERYPRICINGRESPONSE']._serialized_end=2535
+  _globals['_QUERYEXECUTORSREQUEST']._serialized_start=2537
+  _globals['_QUERYEXECUTORSREQUEST']._serialized_end=2578
+  _globals['_EXECUTOR']._serialized_start=2580
+  _globals['_EXECUTOR']._serialized_end=2662
+  _globals['_QUERYEXECUTORSRESPONSE']._serialized_start=2664
+  _globals['_QUERYEXECUTORSRESPONSE']._serialized_end=2766
+  _globals['_GENESISSTATE']._serialized_start=2769
+  _globals['_GENESISSTATE']._serialized_end=3183
+  _globals['_REQUESTUSED']._serialized_start=3185
+  _globals['_REQUESTUSED']._serialized_end=3233
+  _globals['_MSG']._serialized_start=3478
+  _globals['_MSG']._serialized_end=3878
+  _globals['_QUERY']._serialized_start=3881
+  _globals['_QUERY']._serialized_end=4819
 # @@protoc_insertion_point(module_scope)

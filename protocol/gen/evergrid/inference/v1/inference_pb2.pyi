@@ -1,7 +1,5 @@
 from protocol.gen.cosmos.base.query.v1beta1 import pagination_pb2 as _pagination_pb2
 from protocol.gen.cosmos.msg.v1 import msg_pb2 as _msg_pb2
-from protocol.gen.evergrid.models.v1 import models_pb2 as _models_pb2
-from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as _reasons_pb2
 from protocol.gen.google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -29,7 +27,7 @@ INFERENCE_STATUS_EXPIRED: InferenceStatus
 INFERENCE_STATUS_INVALIDATED: InferenceStatus
 
 class Inference(_message.Message):
-    __slots__ = ("inference_id", "status", "requested_by", "transferred_by", "executed_by", "model_id", "epoch_index", "price_per_token", "prompt_hash", "response_hash", "prompt_token_count", "max_tokens", "completion_token_count", "escrow", "cost", "height_started", "height_finished", "height_closed", "request_timestamp")
+    __slots__ = ("inference_id", "status", "requested_by", "transferred_by", "executed_by", "model_id", "epoch_index", "price_per_token", "prompt_hash", "response_hash", "prompt_token_count", "max_tokens", "completion_token_count", "escrow", "cost", "height_started", "height_finished", "height_closed", "request_timestamp", "epoch_closed")
     INFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +47,7 @@ class Inference(_message.Message):
     HEIGHT_FINISHED_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_CLOSED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_CLOSED_FIELD_NUMBER: _ClassVar[int]
     inference_id: str
     status: InferenceStatus
     requested_by: str
@@ -68,7 +67,8 @@ class Inference(_message.Message):
     height_finished: int
     height_closed: int
     request_timestamp: int
-    def __init__(self, inference_id: _Optional[str] = ..., status: _Optional[_Union[InferenceStatus, str]] = ..., requested_by: _Optional[str] = ..., transferred_by: _Optional[str] = ..., executed_by: _Optional[str] = ..., model_id: _Optional[str] = ..., epoch_index: _Optional[int] = ..., price_per_token: _Optional[int] = ..., prompt_hash: _Optional[str] = ..., response_hash: _Optional[str] = ..., prompt_token_count: _Optional[int] = ..., max_tokens: _Optional[int] = ..., completion_token_count: _Optional[int] = ..., escrow: _Optional[int] = ..., cost: _Optional[int] = ..., height_started: _Optional[int] = ..., height_finished: _Optional[int] = ..., height_closed: _Optional[int] = ..., request_timestamp: _Optional[int] = ...) -> None: ...
+    epoch_closed: int
+    def __init__(self, inference_id: _Optional[str] = ..., status: _Optional[_Union[InferenceStatus, str]] = ..., requested_by: _Optional[str] = ..., transferred_by: _Optional[str] = ..., executed_by: _Optional[str] = ..., model_id: _Optional[str] = ..., epoch_index: _Optional[int] = ..., price_per_token: _Optional[int] = ..., prompt_hash: _Optional[str] = ..., response_hash: _Optional[str] = ..., prompt_token_count: _Optional[int] = ..., max_tokens: _Optional[int] = ..., completion_token_count: _Optional[int] = ..., escrow: _Optional[int] = ..., cost: _Optional[int] = ..., height_started: _Optional[int] = ..., height_finished: _Optional[int] = ..., height_closed: _Optional[int] = ..., request_timestamp: _Optional[int] = ..., epoch_closed: _Optional[int] = ...) -> None: ...
 
 class MsgStartInference(_message.Message):
     __slots__ = ("creator", "inference_id", "model_id", "executor", "prompt_hash", "prompt_token_count", "max_tokens", "requested_by", "request_timestamp", "requester_signature")
@@ -283,17 +283,27 @@ class QueryExecutorsResponse(_message.Message):
     def __init__(self, executors: _Optional[_Iterable[_Union[Executor, _Mapping]]] = ..., total_throughput: _Optional[int] = ...) -> None: ...
 
 class GenesisState(_message.Message):
-    __slots__ = ("inferences", "statistics", "missed", "served", "tokens", "price_proposals")
+    __slots__ = ("inferences", "statistics", "missed", "served", "tokens", "price_proposals", "requests_used")
     INFERENCES_FIELD_NUMBER: _ClassVar[int]
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     MISSED_FIELD_NUMBER: _ClassVar[int]
     SERVED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     PRICE_PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_USED_FIELD_NUMBER: _ClassVar[int]
     inferences: _containers.RepeatedCompositeFieldContainer[Inference]
     statistics: _containers.RepeatedCompositeFieldContainer[InferenceStatistics]
     missed: _containers.RepeatedCompositeFieldContainer[MissedByCreator]
     served: _containers.RepeatedCompositeFieldContainer[ServedCount]
     tokens: _containers.RepeatedCompositeFieldContainer[BlockTokens]
     price_proposals: _containers.RepeatedCompositeFieldContainer[PriceProposal]
-    def __init__(self, inferences: _Optional[_Iterable[_Union[Inference, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[InferenceStatistics, _Mapping]]] = ..., missed: _Optional[_Iterable[_Union[MissedByCreator, _Mapping]]] = ..., served: _Optional[_Iterable[_Union[ServedCount, _Mapping]]] = ..., tokens: _Optional[_Iterable[_Union[BlockTokens, _Mapping]]] = ..., price_proposals: _Optional[_Iterable[_Union[PriceProposal, _Mapping]]] = ...) -> None: ...
+    requests_used: _containers.RepeatedCompositeFieldContainer[RequestUsed]
+    def __init__(self, inferences: _Optional[_Iterable[_Union[Inference, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[InferenceStatistics, _Mapping]]] = ..., missed: _Optional[_Iterable[_Union[MissedByCreator, _Mapping]]] = ..., served: _Optional[_Iterable[_Union[ServedCount, _Mapping]]] = ..., tokens: _Optional[_Iterable[_Union[BlockTokens, _Mapping]]] = ..., price_proposals: _Optional[_Iterable[_Union[PriceProposal, _Mapping]]] = ..., requests_used: _Optional[_Iterable[_Union[RequestUsed, _Mapping]]] = ...) -> None: ...
+
+class RequestUsed(_message.Message):
+    __slots__ = ("timestamp", "digest")
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    timestamp: int
+    digest: bytes
+    def __init__(self, timestamp: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,93 @@
+"""inference: requests, tokens and prices (protocol, section 8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.kernel.module import Module
+from abci_app.modules import epochs, hardware
+from abci_app.modules.inference import genesis, handlers, queries, rules, state
+from abci_app.modules.inference.keeper import ACCOUNT, collect, frozen_params, pay
+from abci_app.modules.inference.steps import close_due, freeze_price, prune
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
+from protocol.gen.evergrid.inference.v1.inference_pb2 import (
+    INFERENCE_STATUS_FINISHED,
+    INFERENCE_STATUS_STARTED,
+    GenesisState,
+    InferenceStatistics,
+)
+
+if TYPE_CHECKING:
+    from abci_app.kernel.context import Context
+
+__all__ = [
+    "ACCOUNT",
+    "MODULE",
+    "availability_bps",
+    "close_due",
+    "collect",
+    "freeze_price",
+    "frozen_params",
+    "handlers",
+    "obligations",
+    "pay",
+    "prune",
+    "queries",
+    "served_count",
+    "statistics",
+    "tokens_finished",
+]
+
+MODULE = Module(
+    name="inference",
+    genesis=GenesisState,
+    init_genesis=genesis.init_genesis,
+    export_genesis=genesis.export_genesis,
+    accounts=(ACCOUNT,),
+)
+
+
+def tokens_finished(ctx: Context, model_id: str, height_from: int, height_to: int) -> int:
+    """Input and output tokens of a model's inferences finished in these blocks, both ends included."""
+    total = 0
+    start = (model_id, max(0, height_from))
+    for (_, height), tokens in state.TOKENS.walk(ctx, (model_id,), start=start):
+        if height > height_to:
+            break
+        total += tokens
+    return total
+
+
+def served_count(ctx: Context, epoch: int, model_id: str, participant: str) -> int:
+    """Inferences of a model that a participant finished while an epoch was effective."""
+    return state.SERVED.get(ctx, (epoch, model_id, participant)) or 0
+
+
+def statistics(ctx: Context, epoch: int) -> list[InferenceStatistics]:
+    """What became final in an epoch, by participant."""
+    return list(state.STATISTICS.values(ctx, (epoch,)))
+
+
+def availability_bps(ctx: Context, epoch: int, participant: str) -> int:
+    """How available a participant was in an epoch so far, in basis points."""
+    params = frozen_params(ctx, epoch).rewards
+    counted = state.STATISTICS.get(ctx, (epoch, participant))
+    who = hardware.get_participant(ctx, participant)
+    return rules.availability(
+        total=counted.total if counted is not None else 0,
+        missed_by_creator=list(state.MISSED_BY.values(ctx, (epoch, participant))),
+        invalid=who is not None and who.status == PARTICIPANT_STATUS_INVALID,
+        inferences_min=params.min_inferences_measured,
+        tolerance_bps=params.miss_tolerance_bps,
+    )
+
+
+def obligations(ctx: Context) -> int:
+    """nevg that the module owes: open escrows, finished but not final, and accrued of the effective epoch."""
+    owed = sum(each.accrued for each in statistics(ctx, epochs.state(ctx).epoch_effective))
+    for each in state.INFERENCES.values(ctx):
+        if each.status == INFERENCE_STATUS_STARTED:
+            owed += each.escrow
+        elif each.status == INFERENCE_STATUS_FINISHED:
+            owed += each.cost
+    return owed

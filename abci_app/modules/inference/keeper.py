@@ -1,0 +1,124 @@
+"""Money, counters and deadlines of inferences: what handlers and steps have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.modules import auth, bank, epochs, hardware
+from abci_app.modules.inference import rules, state
+from protocol.address import module_account
+from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
+from protocol.gen.evergrid.inference.v1.inference_pb2 import InferenceStatistics
+
+if TYPE_CHECKING:
+    from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import TimeSlot, ValidationWeight
+    from protocol.gen.evergrid.epochs.v1.params_pb2 import InferenceParams, Params
+    from protocol.gen.evergrid.inference.v1.inference_pb2 import Inference
+
+ACCOUNT = "inference"
+
+
+def frozen_params(ctx: Context, epoch: int) -> Params:
+    """The params that an epoch froze."""
+    record = epochs.record(ctx, epoch)
+    assert record is not None, f"epoch {epoch} has no record"
+    return record.params
+
+
+def inference_params(ctx: Context) -> InferenceParams:
+    """The frozen params of the effective epoch."""
+    return frozen_params(ctx, epochs.state(ctx).epoch_effective).inference
+
+
+def pay(ctx: Context, recipient: str, amount: int) -> None:
+    """Coins from the module's account."""
+    if amount:
+        coin = Coin(denom=auth.fee_params(ctx).denom, amount=str(amount))
+        bank.send_coins(ctx, module_account(ACCOUNT), recipient, [coin])
+
+
+def collect(ctx: Context, payer: str, amount: int) -> None:
+    """Coins into the module's account; raises InsufficientFunds."""
+    if amount:
+        coin = Coin(denom=auth.fee_params(ctx).denom, amount=str(amount))
+        bank.send_coins(ctx, payer, module_account(ACCOUNT), [coin])
+
+
+def unit_price(ctx: Context, epoch: int) -> int:
+    """nevg per unit of compute in an epoch: frozen at its formation."""
+    parent = epochs.group(ctx, epoch)
+    frozen = parent.unit_of_compute_price if parent is not None else 0
+    return frozen or frozen_params(ctx, epoch).inference.unit_price
+
+
+def serving_nodes(member: ValidationWeight, slots: list[TimeSlot]) -> list[str]:
+    """The nodes of a member whose slot is one of these."""
+    return [
+        node.node_id
+        for node in member.ml_nodes
+        if any(slot < len(node.timeslot_allocation) and node.timeslot_allocation[slot] for slot in slots)
+    ]
+
+
+def may_execute(ctx: Context, model_id: str, executor: str) -> bool:
+    """Whether the executor has a node of the model whose slot was in force within the grace up to this height."""
+    participant = hardware.get_participant(ctx, executor)
+    if participant is None or participant.status == PARTICIPANT_STATUS_INVALID:
+        return False
+    now = epochs.state(ctx)
+    first = max(0, ctx.height - inference_params(ctx).slot_grace)
+    slots = epochs.slots_in_force(ctx, max(first, now.height_effective), ctx.height)
+    member = epochs.member(ctx, now.epoch_effective, model_id, executor)
+    if member is not None and serving_nodes(member, slots):
+        return True
+    if first < now.height_effective and now.epoch_effective > 0:
+        # Just behind the switch those still count who served in the PoC period of the former group.
+        former = epochs.member(ctx, now.epoch_effective - 1, model_id, executor)
+        return former is not None and bool(serving_nodes(former, [POC_SLOT]))
+    return False
+
+
+def slot_now(ctx: Context) -> TimeSlot:
+    """The slot in which a transaction sent now is going to land."""
+    return epochs.slot_in_force(ctx, ctx.height + 1)
+
+
+def complete(ctx: Context, inference: Inference) -> None:
+    """Both messages are here: charge, refund, count."""
+    tokens = inference.prompt_token_count + inference.completion_token_count
+    inference.cost = rules.cost_of(inference.escrow, tokens, inference.price_per_token)
+    pay(ctx, inference.requested_by, inference.escrow - inference.cost)
+    window = frozen_params(ctx, inference.epoch_index).inference.validation_window
+    state.EXPIRING.remove(ctx, (deadline(ctx, inference), inference.inference_id))
+    state.FINALIZING.add(ctx, (ctx.height + window, inference.inference_id))
+
+    key = (inference.model_id, ctx.height)
+    state.TOKENS.set(ctx, key, (state.TOKENS.get(ctx, key) or 0) + tokens)
+    state.TOKENS_BY_HEIGHT.add(ctx, (ctx.height, inference.model_id))
+    served = (epochs.state(ctx).epoch_effective, inference.model_id, inference.executed_by)
+    state.SERVED.set(ctx, served, (state.SERVED.get(ctx, served) or 0) + 1)
+
+
+def deadline(ctx: Context, inference: Inference) -> int:
+    """The height at which an inference expires of which one message is missing."""
+    begun = inference.height_started or inference.height_finished
+    return begun + frozen_params(ctx, inference.epoch_index).inference.expiration
+
+
+def count_final(ctx: Context, inference: Inference, *, missed: bool) -> None:
+    """Into the statistics of the epoch that is effective now."""
+    epoch = epochs.state(ctx).epoch_effective
+    key = (epoch, inference.executed_by)
+    statistics = state.STATISTICS.get(ctx, key) or InferenceStatistics(epoch_index=epoch, participant=key[1])
+    statistics.total += 1
+    if missed:
+        statistics.missed += 1
+        by = (epoch, inference.executed_by, inference.transferred_by)
+        state.MISSED_BY.set(ctx, by, (state.MISSED_BY.get(ctx, by) or 0) + 1)
+    else:
+        statistics.accrued += inference.cost
+        statistics.tokens += inference.prompt_token_count + inference.completion_token_count
+    state.STATISTICS.set(ctx, key, statistics)
