@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CONSENSUS = ("abci_app/kernel", "abci_app/modules", "abci_app/stages.py", "protocol")
+CONSENSUS = (
+    "abci_app/kernel",
+    "abci_app/modules",
+    "abci_app/stages.py",
+    "abci_app/ante.py",
+    "abci_app/app.py",
+    "protocol",
+)
 GENERATED = ROOT / "protocol" / "gen"
 
 FORBIDDEN_IMPORTS = frozenset(

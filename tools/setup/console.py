@@ -23,7 +23,7 @@ LOG = CACHE / "setup.log"
 Command = Sequence[str | Path]
 
 QUIET_SECONDS = 15  # how often a line is printed where no terminal can show a running clock
-TAIL_LINES = 12
+TAIL_LINES = 30
 
 FAILURE = re.compile(r"\b(?:error|cause|fatal|cannot|failed|not found)\b", re.IGNORECASE)
 NO_SPACE = re.compile(r"No space left on device|ENOSPC|disk quota exceeded", re.IGNORECASE)
@@ -41,7 +41,7 @@ class SetupError(Exception):
 
 def shown(path: Path) -> str:
     """A path as a person in the checkout would write it."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+    return str(path.relative_to(ROOT)) if path != ROOT and path.is_relative_to(ROOT) else str(path)
 
 
 def say(text: str) -> None:
