@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from abci_app.node.connection import FRAMES_PER_TURN
 from abci_app.node.server import Address, Server
 from bench.kvstore import KeyValueStore, state_hash
 from protocol.gen.tendermint.abci import types_pb2 as abci
@@ -127,7 +126,8 @@ def test_a_flood_of_checks_lets_a_proposal_through_within_a_few_slices(
             mempool.receive()
 
     assert app.sent_at == 1000
-    assert 1000 <= app.processed_at <= 1000 + 4 * FRAMES_PER_TURN
+    # Four slices of sixteen, whatever the machine does meanwhile.
+    assert 1000 <= app.processed_at <= 1064
 
 
 def test_four_connections_are_served_beside_each_other_and_a_lost_one_returns(tmp_path: Path) -> None:
@@ -268,8 +268,10 @@ def test_stopping_lets_the_query_in_hand_be_answered(tmp_path: Path) -> None:
     assert exit_code == 0
 
 
-def start_process(path: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen([sys.executable, "-m", "bench.kvstore", f"unix://{path}"])
+def start_process(path: Path, *program: str) -> subprocess.Popen[bytes]:
+    """A server in a process of its own, once it listens."""
+    command = [sys.executable, *(program or ("-m", "bench.kvstore")), f"unix://{path}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     deadline = time.monotonic() + WAIT_SECONDS
     while not path.exists():
         assert time.monotonic() < deadline
@@ -297,3 +299,40 @@ def test_a_signal_ends_the_process_cleanly_while_cometbft_is_connected(tmp_path:
     assert exit_code == 0
     assert answered in {0, len(txs)}
     assert not path.exists()
+
+
+@LOOPS
+def test_peers_that_vanish_amid_their_own_flood_leave_the_server_running(
+    tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    with running(KeyValueStore(), tmp_path, loop_factory=loop_factory) as server:
+        for received in range(20):
+            with Client(server.address) as vanishing:
+                vanishing.send(*[check_tx_frame(b"k=v")] * 2000, request_frame(query=abci.RequestQuery()))
+                for _ in range(received):
+                    vanishing.receive()
+        with Client(server.address) as client:
+            response = client.ask(info=abci.RequestInfo())
+
+    assert response.info.data == "kvstore"
+    assert server.exit_code == 0
+
+
+def test_the_server_runs_on_the_standard_event_loop_where_uvloop_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "abci.sock"
+    program = (
+        "import sys; sys.modules['uvloop'] = None\n"
+        "from abci_app.node.server import Server; from bench.kvstore import KeyValueStore\n"
+        "server = Server(KeyValueStore(), sys.argv[1]); print(type(server._loop).__module__, flush=True)\n"
+        "sys.exit(server.run())"
+    )
+
+    process = start_process(path, "-c", program)
+    with Client(f"unix://{path}") as client:
+        response = client.ask(info=abci.RequestInfo())
+    process.terminate()
+    output, _ = process.communicate(timeout=WAIT_SECONDS)
+
+    assert output.startswith(b"asyncio.")
+    assert response.info.data == "kvstore"
+    assert process.returncode == 0
