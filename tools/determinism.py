@@ -98,13 +98,17 @@ def is_set_type(annotation: ast.expr | None) -> bool:
 
 
 def is_set(node: ast.expr | None, known: frozenset[str]) -> bool:
-    """Whether an expression is surely a set, given the names that are known to hold one."""
+    """Whether an expression is surely a set; known are names (`x`), attributes (`.x`), functions (`x()`)."""
     match node:
         case ast.Set() | ast.SetComp():
             return True
         case ast.Name(id=name):
             return name in known
+        case ast.Attribute(attr=attr):
+            return f".{attr}" in known
         case ast.Call(func=ast.Name(id="set" | "frozenset")):
+            return True
+        case ast.Call(func=function) if f"{name_of(function)}()" in known:
             return True
         case ast.Call(func=ast.Attribute(value=value, attr=attr)):
             return attr in SET_METHODS or (attr == "copy" and is_set(value, known))
@@ -149,6 +153,20 @@ def names_of_sets(scope: Scope, outer: frozenset[str]) -> frozenset[str]:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation) if is_set_type(annotation):
                 names.add(name)
     return frozenset(names)
+
+
+def members_of_sets(tree: ast.Module) -> frozenset[str]:
+    """Anywhere in a file: the attributes (`.x`) that are sets and the functions (`x()`) that return one."""
+    known: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name, returns=returns) if is_set_type(returns):
+                known.add(f"{name}()")
+            case ast.AnnAssign(target=target, annotation=annotation) if is_set_type(annotation):
+                known.add(f".{name_of(target)}")
+            case ast.Assign(targets=[ast.Attribute(attr=attr)], value=value) if is_set(value, frozenset()):
+                known.add(f".{attr}")
+    return frozenset(known)
 
 
 class Linter(ast.NodeVisitor):
@@ -286,8 +304,10 @@ class Linter(ast.NodeVisitor):
 
 def lint_text(source: str, path: str = "<text>") -> list[Finding]:
     """The findings in one module's source, in order of lines; raises SyntaxError on what is no Python."""
+    tree = ast.parse(source, filename=path)
     linter = Linter(path, source)
-    linter.visit(ast.parse(source, filename=path))
+    linter.sets = members_of_sets(tree)
+    linter.visit(tree)
     return sorted(linter.findings)
 
 

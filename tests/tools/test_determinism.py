@@ -46,6 +46,12 @@ FORBIDDEN = [
     ("seen = {1}\nbest = max(seen, key=weight)", "set-order"),
     ("seen = {1}\nrows = sorted(seen, key=weight)", "set-order"),
     ("def walk():\n    seen = {1}\n    yield from seen", "set-order"),
+    ("class A:\n    seen: set[int]\ndef walk(a):\n    for x in a.seen: pass", "set-order"),
+    (
+        "class A:\n    def __init__(self):\n        self.seen = set()\n        self.rows = list(self.seen)",
+        "set-order",
+    ),
+    ("def names() -> set[str]: return make()\nfor x in names(): pass", "set-order"),
     ("try: pass\nexcept: pass", "except"),
     ("try: pass\nexcept Exception: pass", "except"),
     ("try: pass\nexcept (ValueError, BaseException): pass", "except"),

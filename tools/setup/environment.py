@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,8 +33,10 @@ PROJECT = ".[mlnode,dev]"
 
 def fingerprint() -> str:
     """Changes whenever the environment would have to be filled anew."""
-    parts = [sys.version.encode(), (ROOT / "pyproject.toml").read_bytes(), CONSTRAINTS.read_bytes()]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    installed = {part: described[part] for part in ("build-system", "project")}
+    parts = [sys.version, json.dumps(installed), CONSTRAINTS.read_text("utf-8")]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def done() -> bool:
