@@ -1,7 +1,7 @@
 """A model's engine arguments: one parser and one allow-list for registry, local configuration and merge.
 
 They are vLLM's flags. An argument list runs a program, so only flags that shape or tune are let through: none
-that name files, hosts, classes or code. Words are compared as options: `--a_b` is `--a-b`, and `--flag value`,
+that name files, hosts, classes or code. Words are compared as options: `--a_b` is `--a-b`; `--flag value`,
 `--flag=value`, `--flag` are the same flag, as are `--x` and `--no-x` of an on-off flag.
 
 A word that begins with `-` is a value only if it is a number (`--seed -1`) or stands behind `=`. Flags are

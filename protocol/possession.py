@@ -11,7 +11,7 @@ POSSESSION_DOMAIN = "evergrid/possession/1"
 
 
 def sign_bytes(chain_id: str, creator: str) -> bytes:
-    """What the validator key signs: domain, chain id, creator, each after its length (protocol, section 4)."""
+    """What the validator key signs: domain, chain id, creator, each after its length (protocol, 4)."""
     return encode_fields(POSSESSION_DOMAIN, chain_id, creator)
 
 
