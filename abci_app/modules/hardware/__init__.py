@@ -1,0 +1,43 @@
+"""hardware: participants and the MLNodes that they declare (protocol, section 4)."""
+
+from __future__ import annotations
+
+from abci_app.kernel.module import Module
+from abci_app.modules.hardware import handlers, queries
+from abci_app.modules.hardware.genesis import DEFAULT_PARAMS, export_genesis, init_genesis, validate_genesis
+from abci_app.modules.hardware.registry import (
+    get_node,
+    get_nodes_for_model,
+    get_participant,
+    get_validated_hardware_nodes,
+    invalid_participants,
+    nodes_of,
+    params,
+    participant_by_consensus_address,
+    participants,
+    prune,
+    set_status,
+)
+from abci_app.modules.hardware.rules import assigned_model
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import GenesisState
+
+MODULE = Module("hardware", GenesisState, init_genesis, export_genesis, validate_genesis)
+
+__all__ = [
+    "DEFAULT_PARAMS",
+    "MODULE",
+    "assigned_model",
+    "get_node",
+    "get_nodes_for_model",
+    "get_participant",
+    "get_validated_hardware_nodes",
+    "handlers",
+    "invalid_participants",
+    "nodes_of",
+    "params",
+    "participant_by_consensus_address",
+    "participants",
+    "prune",
+    "queries",
+    "set_status",
+]

@@ -1,0 +1,26 @@
+"""Participants, their nodes, and who holds which consensus key."""
+
+from __future__ import annotations
+
+from abci_app.kernel.collections import BYTES, STR, Item, KeySet, Map, Sequence
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import Params, Participant, RegisteredNode, RetiredKey
+
+PARAMS: Item[Params] = Item("hardware/params", Params)
+
+PARTICIPANTS: Map[str, Participant] = Map("hardware/participants", STR, Participant)
+
+# The addresses of those that are INVALID, so that nobody walks all participants to find them.
+INVALID: KeySet[str] = KeySet("hardware/invalid", STR)
+
+# By participant and node id.
+NODES: Map[tuple[str, str], RegisteredNode] = Map("hardware/nodes", (STR, STR), RegisteredNode)
+NODE_SEQUENCE = Sequence("hardware/node_sequence", first=1)
+
+# By model, participant and node id: the nodes that declare the model.
+NODES_BY_MODEL: KeySet[tuple[str, str, str]] = KeySet("hardware/nodes_by_model", (STR, STR, STR))
+
+# By the consensus address (20 bytes) of the key: the participant that holds it.
+KEY_HOLDERS: Map[bytes, str] = Map("hardware/key_holders", BYTES, str)
+
+# By consensus address: keys that were given up within evidence age.
+RETIRED_KEYS: Map[bytes, RetiredKey] = Map("hardware/retired_keys", BYTES, RetiredKey)
