@@ -1,0 +1,38 @@
+"""poc: batches of nonces per MLNode, verdicts per participant, weights (protocol, section 5)."""
+
+from __future__ import annotations
+
+from abci_app.kernel.module import Module
+from abci_app.modules.poc import handlers, queries
+from abci_app.modules.poc.genesis import export_genesis, init_genesis, validate_genesis
+from abci_app.modules.poc.keeper import (
+    calculate_model_power,
+    calculate_node_weight,
+    get_node_weight,
+    get_poc_batches_for_model,
+    get_poc_batches_for_node,
+)
+from abci_app.modules.poc.steps import compute_new_weights, drop_stage, prune
+from protocol.gen.evergrid.poc.v1.poc_pb2 import GenesisState
+
+__all__ = [
+    "MODULE",
+    "calculate_model_power",
+    "calculate_node_weight",
+    "compute_new_weights",
+    "drop_stage",
+    "get_node_weight",
+    "get_poc_batches_for_model",
+    "get_poc_batches_for_node",
+    "handlers",
+    "prune",
+    "queries",
+]
+
+MODULE = Module(
+    name="poc",
+    genesis=GenesisState,
+    init_genesis=init_genesis,
+    export_genesis=export_genesis,
+    validate_genesis=validate_genesis,
+)

@@ -1,0 +1,187 @@
+"""poc: MLNodes hand in nonces, participants judge one another."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from abci_app.kernel.module import handles
+from abci_app.modules import epochs, hardware
+from abci_app.modules.poc import keeper, refusals, state
+from abci_app.modules.poc.errors import BatchRefused, VerdictsRefused
+from abci_app.modules.poc.rules import is_alone
+from protocol.claims import encode_nonces
+from protocol.gen.evergrid.poc.v1 import poc_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.epochs.v1 import epochs_pb2
+    from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+
+
+# batches
+
+
+@handles(poc_pb2.MsgSubmitPocBatch)
+def submit_poc_batch(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch) -> None:
+    """Takes a batch of nonces of one node, or refuses it with everything that is wrong with it."""
+    record = epochs.upcoming_record(ctx)
+    window = keeper.batch_window(record)
+    wrong = refusals.window_refusals(record, ctx.height, window, msg.poc_stage_start_height, "batches")
+    if record is None:
+        raise BatchRefused(wrong)
+    node = hardware.get_node(ctx, msg.creator, msg.node_id) if _can_be_key(msg.node_id) else None
+    former = node and state.NODES.get(ctx, (record.height_start, msg.creator, msg.node_id))
+    former = former or poc_pb2.NodeNonces(participant=msg.creator, node_id=msg.node_id)
+    sender = _batch_sender(ctx, record, node, former)
+    wrong += refusals.batch_refusals(msg, sender, record.height_start, record.params.poc)
+    if wrong:
+        raise BatchRefused(wrong)
+
+    _store_batch(ctx, msg)
+    _count_nonces(ctx, msg, former)
+    first, count, _ = refusals.nonce_span(msg)
+    ctx.emit(
+        "poc_batch_submitted",
+        participant=msg.creator,
+        node_id=msg.node_id,
+        poc_stage_start_height=msg.poc_stage_start_height,
+        nonce_first=first,
+        nonce_count=count,
+    )
+
+
+def _batch_sender(
+    ctx: Context,
+    record: epochs_pb2.EpochRecord,
+    node: hardware_pb2.RegisteredNode | None,
+    former: poc_pb2.NodeNonces,
+) -> refusals.BatchSender:
+    participant = hardware.get_participant(ctx, former.participant)
+    return refusals.BatchSender(
+        participant=participant,
+        node=node,
+        barred=participant is not None and keeper.is_barred(participant, record),
+        holds_poc_slot=keeper.holds_poc_slot(ctx, former.participant, former.node_id),
+        nonce_next=former.nonce_next,
+        nonces_total=former.nonces_total,
+    )
+
+
+def _can_be_key(text: str) -> bool:
+    return "\0" not in text
+
+
+def _store_batch(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch) -> None:
+    first, count, _ = refusals.nonce_span(msg)
+    key = (msg.poc_stage_start_height, msg.creator, msg.node_id, first)
+    batch = poc_pb2.PocBatch(
+        participant=msg.creator,
+        node_id=msg.node_id,
+        poc_stage_start_height=msg.poc_stage_start_height,
+        batch_id=msg.batch_id,
+        nonce_first=first,
+        nonce_count=count,
+        claims_sha256=sha256(msg.claims).digest(),
+        height_submitted=ctx.height,
+    )
+    if msg.nonces:
+        nonces = encode_nonces(msg.nonces)
+        batch.nonces_sha256 = sha256(nonces).digest()
+        state.NONCES.set(ctx, key, nonces)
+    state.CLAIMS.set(ctx, key, msg.claims)
+    state.BATCHES.set(ctx, key, batch)
+
+
+def _count_nonces(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch, node: poc_pb2.NodeNonces) -> None:
+    _, count, after = refusals.nonce_span(msg)
+    node.nonce_next = after
+    node.nonces_total += count
+    node.batches += 1
+    state.NODES.set(ctx, (msg.poc_stage_start_height, msg.creator, msg.node_id), node)
+    tally_key = (msg.poc_stage_start_height, msg.creator)
+    if not state.TALLIES.has(ctx, tally_key):
+        state.TALLIES.set(ctx, tally_key, poc_pb2.PocTally(participant=msg.creator))
+
+
+# verdicts
+
+
+@handles(poc_pb2.MsgSubmitPocValidations)
+def submit_poc_validations(ctx: Context, msg: poc_pb2.MsgSubmitPocValidations) -> None:
+    """Counts a validator's verdicts, all of them or none; every bad one is named."""
+    record = epochs.upcoming_record(ctx)
+    window = keeper.validation_window(record)
+    wrong = refusals.window_refusals(record, ctx.height, window, msg.poc_stage_start_height, "verdicts")
+    if record is None:
+        raise VerdictsRefused(wrong)
+    powers = epochs.voting_powers(ctx)
+    power = powers.get(msg.creator, 0)
+    tallies = _tallies(ctx, msg, record)
+    judged = _judged(ctx, msg, record, tallies)
+    member = epochs.member(ctx, epochs.state(ctx).epoch_effective, "", msg.creator) is not None
+    wrong += refusals.voter_refusals(msg.creator, member=member, power=power)
+    wrong += refusals.verdict_refusals(msg, judged, alone=is_alone(powers, msg.creator))
+    if wrong:
+        raise VerdictsRefused(wrong)
+
+    for verdict in msg.verdicts:
+        tally = tallies[verdict.participant]
+        assert tally is not None, "a verdict on a participant without nonces was refused"
+        validation = poc_pb2.PocValidation(
+            participant=verdict.participant,
+            validator=msg.creator,
+            verdict=verdict.verdict,
+            sampled=verdict.sampled,
+            mismatches=verdict.mismatches,
+            voting_power=power,
+            height_submitted=ctx.height,
+            slots=judged[verdict.participant].slots or 0,
+        )
+        _count_validation(ctx, record.height_start, validation, tally)
+    ctx.emit(
+        "poc_validations_submitted",
+        validator=msg.creator,
+        poc_stage_start_height=msg.poc_stage_start_height,
+        verdicts=len(msg.verdicts),
+    )
+
+
+def _tallies(
+    ctx: Context, msg: poc_pb2.MsgSubmitPocValidations, record: epochs_pb2.EpochRecord
+) -> dict[str, poc_pb2.PocTally | None]:
+    names = [verdict.participant for verdict in msg.verdicts]
+    return {
+        name: state.TALLIES.get(ctx, (record.height_start, name)) if _can_be_key(name) else None
+        for name in names
+    }
+
+
+def _judged(
+    ctx: Context,
+    msg: poc_pb2.MsgSubmitPocValidations,
+    record: epochs_pb2.EpochRecord,
+    tallies: Mapping[str, poc_pb2.PocTally | None],
+) -> dict[str, refusals.Judged]:
+    known = [name for name, tally in tallies.items() if tally is not None]
+    slots = keeper.slots_of_validator(ctx, record, msg.creator, known)
+    return {
+        name: refusals.Judged(
+            has_nonces=tally is not None,
+            judged_before=tally is not None
+            and state.VALIDATIONS.has(ctx, (record.height_start, name, msg.creator)),
+            slots=slots.get(name),
+        )
+        for name, tally in tallies.items()
+    }
+
+
+def _count_validation(
+    ctx: Context, height_start: int, validation: poc_pb2.PocValidation, tally: poc_pb2.PocTally
+) -> None:
+    key = (height_start, validation.participant, validation.validator)
+    state.VALIDATIONS.set(ctx, key, validation)
+    keeper.add_to_tally(tally, validation, 1)
+    state.TALLIES.set(ctx, (height_start, validation.participant), tally)

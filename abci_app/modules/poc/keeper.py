@@ -1,0 +1,203 @@
+"""poc: what handlers, steps and queries read alike, and what other modules may ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.modules import epochs, hardware, models
+from abci_app.modules.hardware.rules import assigned_model
+from abci_app.modules.poc import state
+from abci_app.modules.poc.rules import in_quarantine
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.poc.v1 import poc_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.poc_samples import sampled_validators
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from abci_app.kernel.context import Context
+
+_NO_WINDOW = (0, -1)
+
+
+# windows
+
+
+def batch_window(record: epochs_pb2.EpochRecord | None) -> tuple[int, int]:
+    """The heights at which batches are taken, both ends included."""
+    if record is None:
+        return _NO_WINDOW
+    heights = epochs.stage_heights(record.params.epoch, record.height_start)
+    return heights.start + 1, heights.batches_end
+
+
+def validation_window(record: epochs_pb2.EpochRecord | None) -> tuple[int, int]:
+    """The heights at which verdicts are taken, both ends included."""
+    if record is None:
+        return _NO_WINDOW
+    heights = epochs.stage_heights(record.params.epoch, record.height_start)
+    return heights.validation_start + 1, heights.validation_end
+
+
+# participants and nodes
+
+
+def is_barred(participant: hardware_pb2.Participant, record: epochs_pb2.EpochRecord) -> bool:
+    """Whether a participant is INVALID and may not mine for the record's epoch yet."""
+    return participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID and in_quarantine(
+        participant.epoch_invalid, record.params.epoch.quarantine_epochs, record.index
+    )
+
+
+def serving_nodes(ctx: Context) -> Iterator[tuple[str, str, epochs_pb2.MLNodeInfo]]:
+    """(model id, participant, node) of every node with weight in the effective group, each where it serves.
+
+    The model id is empty for nodes that have weight but no model.
+    """
+    epoch = epochs.state(ctx).epoch_effective
+    parent = epochs.group(ctx, epoch)
+    for model_id in ("", *(parent.sub_group_models if parent else ())):
+        for member in epochs.members(ctx, epoch, model_id):
+            for node in member.ml_nodes:
+                if node.poc_weight:
+                    yield model_id, member.member_address, node
+
+
+def holds_poc_slot(ctx: Context, participant: str, node_id: str) -> bool:
+    """Whether a node of the effective group serves through the PoC period."""
+    epoch = epochs.state(ctx).epoch_effective
+    parent = epochs.group(ctx, epoch)
+    for model_id in parent.sub_group_models if parent else ():
+        member = epochs.member(ctx, epoch, model_id, participant)
+        for node in member.ml_nodes if member else ():
+            if node.node_id == node_id and has_poc_slot(node):
+                return True
+    return False
+
+
+def has_poc_slot(node: epochs_pb2.MLNodeInfo) -> bool:
+    """Whether POC_SLOT is true for a node where it stands."""
+    return len(node.timeslot_allocation) > epochs_pb2.POC_SLOT and bool(
+        node.timeslot_allocation[epochs_pb2.POC_SLOT]
+    )
+
+
+# validators
+
+
+def slots_of_validator(
+    ctx: Context, record: epochs_pb2.EpochRecord, validator: str, participants: Iterable[str]
+) -> dict[str, int]:
+    """How many slots of each participant a validator drew; empty where all validate all."""
+    slots = record.params.poc.validation_slots
+    if not slots or not record.validation_seed:
+        return {}
+    powers = _powers_at_validation(ctx, record)
+    return {
+        participant: sampled_validators(
+            powers,
+            slots,
+            chain_id=ctx.chain_id,
+            height_start=record.height_start,
+            block_hash=record.validation_seed,
+            participant=participant,
+        ).get(validator, 0)
+        for participant in participants
+    }
+
+
+def _powers_at_validation(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, int]:
+    """The voting powers as they were at T: all verdicts of a stage must see the same draw."""
+    height = epochs.stage_heights(record.params.epoch, record.height_start).validation_start
+    powers = {}
+    for member in epochs.members(ctx, epochs.state(ctx).epoch_effective):
+        participant = hardware.get_participant(ctx, member.member_address)
+        invalid = participant is not None and participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID
+        if participant is None or (invalid and participant.height_invalid <= height):
+            continue
+        powers[member.member_address] = member.voting_power
+    return powers
+
+
+def add_to_tally(tally: poc_pb2.PocTally, validation: poc_pb2.PocValidation, sign: int) -> None:
+    """Counts a validation into a tally, or with sign -1 out of it."""
+    if validation.verdict == poc_pb2.VERDICT_HONEST:
+        tally.honest_power += sign * validation.voting_power
+        tally.honest_slots += sign * validation.slots
+    elif validation.verdict == poc_pb2.VERDICT_FRAUD:
+        tally.fraud_power += sign * validation.voting_power
+        tally.fraud_slots += sign * validation.slots
+    else:
+        tally.abstained += sign
+
+
+# what was proved
+
+
+def get_poc_batches_for_node(
+    ctx: Context, height_start: int, participant: str, node_id: str
+) -> list[poc_pb2.PocBatch]:
+    """The batches of one node in the PoC that began at a height, by their first nonce."""
+    return list(state.BATCHES.values(ctx, (height_start, participant, node_id)))
+
+
+def get_poc_batches_for_model(ctx: Context, height_start: int, model_id: str) -> list[poc_pb2.PocBatch]:
+    """The batches of all nodes that serve a model by today's assignment, by participant, node and nonce."""
+    assigned = set(_nodes_serving(ctx, model_id))
+    return [
+        batch
+        for batch in state.BATCHES.values(ctx, (height_start,))
+        if (batch.participant, batch.node_id) in assigned
+    ]
+
+
+def get_node_weight(
+    ctx: Context, height_start: int, participant: str, node_id: str
+) -> epochs_pb2.NodeWeight | None:
+    """A node's weight by the PoC that began at a height, with its source; None where it has none to tell.
+
+    Until the PoC is decided this is the number of its nonces so far, with no source.
+    """
+    if decided := state.WEIGHTS.get(ctx, (height_start, participant, node_id)):
+        return decided
+    nonces = state.NODES.get(ctx, (height_start, participant, node_id))
+    if nonces is None:
+        return None
+    return epochs_pb2.NodeWeight(
+        node_id=node_id, poc_weight=nonces.nonces_total, weight_source=reasons_pb2.REASON_UNSPECIFIED
+    )
+
+
+def calculate_node_weight(ctx: Context, height_start: int, participant: str, node_id: str) -> int:
+    """A node's weight by the PoC that began at a height; 0 where the PoC says nothing of it."""
+    weight = get_node_weight(ctx, height_start, participant, node_id)
+    return weight.poc_weight if weight else 0
+
+
+def calculate_model_power(ctx: Context, height_start: int, model_id: str) -> int:
+    """The weight, by one PoC, of all nodes that serve a model by today's assignment."""
+    return sum(
+        calculate_node_weight(ctx, height_start, participant, node_id)
+        for participant, node_id in _nodes_serving(ctx, model_id)
+    )
+
+
+def _nodes_serving(ctx: Context, model_id: str) -> list[tuple[str, str]]:
+    registered = {model.id for model in models.models_for_formation(ctx)}
+    return [
+        (each.participant, each.node.node_id)
+        for each in hardware.get_nodes_for_model(ctx, model_id)
+        if assigned_model(each.node.models, registered) == model_id
+    ]
+
+
+def with_claims(ctx: Context, key: state.BatchKey, batch: poc_pb2.PocBatch) -> poc_pb2.PocBatch:
+    """A batch with its claims, and its nonces where they are not dense, as far as they are still kept."""
+    whole = poc_pb2.PocBatch()
+    whole.CopyFrom(batch)
+    whole.claims = state.CLAIMS.get(ctx, key) or b""
+    if batch.nonces_sha256:
+        whole.nonces = state.NONCES.get(ctx, key) or b""
+    return whole

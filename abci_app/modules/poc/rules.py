@@ -1,0 +1,181 @@
+"""poc: how the vote on a participant ends, and what weight its nodes get. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from abci_app.kernel.fixed import mul_div_floor
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2, params_pb2
+from protocol.gen.evergrid.poc.v1 import poc_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+# Fields of PocParams that change neither the puzzle nor how many nonces a node may show.
+_UNIT_FREE_FIELDS = ("inline_batches", "committed_batches", "validation_slots")
+
+
+# the vote
+
+
+def vote_outcome(honest: int, fraud: int, power: int) -> reasons_pb2.Reason:
+    """The outcome for voting power that said honest or fraud, of all the power that could have spoken."""
+    if honest > fraud and 3 * honest > power:
+        return reasons_pb2.REASON_ACCEPTED
+    if fraud > honest and 3 * fraud > power:
+        return reasons_pb2.REASON_FRAUD
+    return reasons_pb2.REASON_UNDECIDED
+
+
+def slots_outcome(honest: int, fraud: int, slots: int) -> reasons_pb2.Reason:
+    """The outcome where validators were drawn by power: a slot is a vote, acceptance needs over half of all."""
+    if 2 * honest > slots:
+        return reasons_pb2.REASON_ACCEPTED
+    if fraud > honest and 3 * fraud > slots:
+        return reasons_pb2.REASON_FRAUD
+    return reasons_pb2.REASON_UNDECIDED
+
+
+def is_alone(powers: Mapping[str, int], participant: str) -> bool:
+    """Whether nobody but the participant has a vote."""
+    return len(powers) == 1 and participant in powers
+
+
+def participant_outcome(
+    tally: poc_pb2.PocTally, powers: Mapping[str, int], power_total: int, validation_slots: int
+) -> poc_pb2.PocOutcome:
+    """What a tally comes to. `powers` are those of all who have a vote, `power_total` is their sum."""
+    participant = tally.participant
+    alone = is_alone(powers, participant)
+    power = power_total if alone else power_total - powers.get(participant, 0)
+    if validation_slots:
+        outcome = slots_outcome(tally.honest_slots, tally.fraud_slots, validation_slots)
+    else:
+        outcome = vote_outcome(tally.honest_power, tally.fraud_power, power)
+    return poc_pb2.PocOutcome(
+        participant=participant,
+        outcome=outcome,
+        honest_power=tally.honest_power,
+        fraud_power=tally.fraud_power,
+        power=power,
+        honest_slots=tally.honest_slots,
+        fraud_slots=tally.fraud_slots,
+        slots=validation_slots,
+    )
+
+
+# weights
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What formation knows of one node, in the registry at E or preserved by the effective group."""
+
+    node_id: str
+    registered: bool = True
+    nonces: int = 0
+    preserved: bool = False
+    # In the effective group; 0 where it is not in it.
+    weight_old: int = 0
+    unproved_old: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantFacts:
+    """A participant at E with its nodes, in the order in which they were added."""
+
+    address: str
+    nodes: tuple[NodeFacts, ...]
+    # ACCEPTED, FRAUD or UNDECIDED; nobody is judged without nonces, then it is UNSPECIFIED.
+    outcome: reasons_pb2.Reason = reasons_pb2.REASON_UNSPECIFIED
+    # INVALID, and not yet out of quarantine.
+    barred: bool = False
+
+
+def in_quarantine(epoch_invalid: int, quarantine_epochs: int, epoch_index: int) -> bool:
+    """Whether who became INVALID in `epoch_invalid` may not yet mine for `epoch_index`.
+
+    It is never less than one epoch, so nobody comes back into a group in which it was INVALID.
+    """
+    return epoch_index <= epoch_invalid + max(1, quarantine_epochs)
+
+
+def unit_changed(old: params_pb2.Params, new: params_pb2.Params) -> bool:
+    """Whether a nonce of the new record measures something else than one of the old record."""
+    old_poc, new_poc = params_pb2.PocParams(), params_pb2.PocParams()
+    for copy, source in ((old_poc, old.poc), (new_poc, new.poc)):
+        copy.CopyFrom(source)
+        for name in _UNIT_FREE_FIELDS:
+            copy.ClearField(name)
+    return old_poc != new_poc or old.epoch.poc_stage_duration != new.epoch.poc_stage_duration
+
+
+def node_weight(participant: ParticipantFacts, node: NodeFacts) -> epochs_pb2.NodeWeight:
+    """A node's weight before scaling, and where it comes from or why it has none."""
+    accepted = participant.outcome == reasons_pb2.REASON_ACCEPTED
+    weight, unproved = 0, 0
+    if participant.barred:
+        source = reasons_pb2.REASON_PARTICIPANT_INVALID
+    elif not node.registered:
+        source = reasons_pb2.REASON_NOT_IN_REGISTRY
+    elif participant.outcome == reasons_pb2.REASON_FRAUD:
+        source = reasons_pb2.REASON_FRAUD
+    elif node.preserved:
+        weight, unproved, source = node.weight_old, node.unproved_old + 1, reasons_pb2.REASON_PRESERVED
+    elif not node.nonces:
+        source = reasons_pb2.REASON_NO_NONCES
+    elif accepted:
+        weight, source = node.nonces, reasons_pb2.REASON_MINED
+    else:
+        source = reasons_pb2.REASON_UNDECIDED
+    return epochs_pb2.NodeWeight(
+        node_id=node.node_id, poc_weight=weight, weight_source=source, unproved=unproved
+    )
+
+
+def preserved_scale(
+    participants: Iterable[ParticipantFacts], weights: Mapping[str, Sequence[epochs_pb2.NodeWeight]]
+) -> tuple[int, int]:
+    """(M_new, M_old): new and old weight of all nodes that were mined, accepted and in the effective group.
+
+    (1, 1), which scales nothing, where no such node is.
+    """
+    new = old = 0
+    for participant in participants:
+        for node, weight in zip(participant.nodes, weights[participant.address], strict=True):
+            if weight.weight_source == reasons_pb2.REASON_MINED and node.weight_old:
+                new += weight.poc_weight
+                old += node.weight_old
+    return (new, old) if old else (1, 1)
+
+
+def new_weights(
+    participants: Sequence[ParticipantFacts], *, scale_preserved: bool
+) -> dict[str, list[epochs_pb2.NodeWeight]]:
+    """By participant, the weight of each of its nodes in the given order, or why it has none.
+
+    With `scale_preserved`, preserved weights are translated into the unit of the new PoC.
+    """
+    weights = {each.address: [node_weight(each, node) for node in each.nodes] for each in participants}
+    if scale_preserved:
+        new, old = preserved_scale(participants, weights)
+        for nodes in weights.values():
+            for weight in nodes:
+                if weight.weight_source == reasons_pb2.REASON_PRESERVED:
+                    weight.poc_weight = mul_div_floor(weight.poc_weight, new, old)
+    return weights
+
+
+def active_participants(
+    weights: Mapping[str, Sequence[epochs_pb2.NodeWeight]],
+) -> list[epochs_pb2.ActiveParticipant]:
+    """Those who have weight, by address, with the nodes that it comes from."""
+    active = []
+    for address in sorted(weights):
+        nodes = [weight for weight in weights[address] if weight.poc_weight]
+        if nodes:
+            total = sum(node.poc_weight for node in nodes)
+            active.append(epochs_pb2.ActiveParticipant(address=address, weight=total, ml_nodes=nodes))
+    return active

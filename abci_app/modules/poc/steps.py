@@ -1,0 +1,180 @@
+"""poc: at the end of the validation the vote is decided and weights follow; old stages are pruned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from abci_app.modules import epochs, hardware
+from abci_app.modules.poc import keeper, rules, state
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.poc.v1 import poc_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+if TYPE_CHECKING:
+    from abci_app.kernel.collections import Map
+    from abci_app.kernel.context import Context
+
+_BY_STAGE: tuple[Map[Any, Any], ...] = (
+    state.CLAIMS,
+    state.NONCES,
+    state.BATCHES,
+    state.NODES,
+    state.VALIDATIONS,
+    state.TALLIES,
+    state.OUTCOMES,
+    state.WEIGHTS,
+)
+
+
+def compute_new_weights(ctx: Context, record: epochs_pb2.EpochRecord) -> list[epochs_pb2.ActiveParticipant]:
+    """Who has weight in the next group, by address: decides the vote, then mined and preserved weights.
+
+    Stores every outcome and every node's weight or its lack. Who comes back from quarantine is ACTIVE again.
+    """
+    outcomes = _decide(ctx, record)
+    facts = _facts(ctx, record, outcomes)
+    effective = epochs.effective_record(ctx)
+    weights = rules.new_weights(facts, scale_preserved=rules.unit_changed(effective.params, record.params))
+    for address, nodes in weights.items():
+        for node in nodes:
+            state.WEIGHTS.set(ctx, (record.height_start, address, node.node_id), node)
+
+    active = rules.active_participants(weights)
+    for each in active:
+        participant = hardware.get_participant(ctx, each.address)
+        assert participant is not None, "weight comes from the nodes of participants"
+        each.url = participant.url
+        if participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID:
+            active_again = hardware_pb2.PARTICIPANT_STATUS_ACTIVE
+            hardware.set_status(ctx, each.address, active_again, reasons_pb2.REASON_UNSPECIFIED, record.index)
+    return active
+
+
+def _decide(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, reasons_pb2.Reason]:
+    powers = epochs.voting_powers(ctx)
+    power_total = sum(powers.values())
+    silenced = _silenced(ctx, record)
+    outcomes = {}
+    for (_, participant), tally in list(state.TALLIES.walk(ctx, (record.height_start,))):
+        for validator in silenced:
+            validation = state.VALIDATIONS.get(ctx, (record.height_start, participant, validator))
+            if validation is not None:
+                keeper.add_to_tally(tally, validation, -1)
+        outcome = rules.participant_outcome(tally, powers, power_total, record.params.poc.validation_slots)
+        state.OUTCOMES.set(ctx, (record.height_start, participant), outcome)
+        outcomes[participant] = outcome.outcome
+        if outcome.outcome != reasons_pb2.REASON_ACCEPTED:
+            _announce(ctx, record, outcome)
+    return outcomes
+
+
+def _announce(ctx: Context, record: epochs_pb2.EpochRecord, outcome: poc_pb2.PocOutcome) -> None:
+    word = reasons_pb2.Reason.Name(outcome.outcome).removeprefix("REASON_").lower()
+    ctx.emit("poc_not_accepted", epoch=record.index, participant=outcome.participant, reason=word)
+
+
+def _silenced(ctx: Context, record: epochs_pb2.EpochRecord) -> list[str]:
+    """Members that became INVALID after verdicts were open: what they said does not count."""
+    first, _ = keeper.validation_window(record)
+    silenced = []
+    for member in epochs.members(ctx, epochs.state(ctx).epoch_effective):
+        participant = hardware.get_participant(ctx, member.member_address)
+        if (
+            participant is not None
+            and participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID
+            and participant.height_invalid >= first
+        ):
+            silenced.append(member.member_address)
+    return silenced
+
+
+def _facts(
+    ctx: Context, record: epochs_pb2.EpochRecord, outcomes: dict[str, reasons_pb2.Reason]
+) -> list[rules.ParticipantFacts]:
+    snapshot: dict[str, dict[str, epochs_pb2.MLNodeInfo]] = {}
+    for _, address, info in keeper.serving_nodes(ctx):
+        snapshot.setdefault(address, {})[info.node_id] = info
+    return [
+        rules.ParticipantFacts(
+            address=participant.address,
+            nodes=_node_facts(ctx, record, participant.address, snapshot.get(participant.address, {})),
+            outcome=outcomes.get(participant.address, reasons_pb2.REASON_UNSPECIFIED),
+            barred=keeper.is_barred(participant, record),
+        )
+        for participant in hardware.participants(ctx)
+    ]
+
+
+def _node_facts(
+    ctx: Context,
+    record: epochs_pb2.EpochRecord,
+    address: str,
+    snapshot: dict[str, epochs_pb2.MLNodeInfo],
+) -> tuple[rules.NodeFacts, ...]:
+    """The registered nodes in the order in which they were added, then those that are gone, by node_id."""
+    nonces = {
+        each.node_id: each.nonces_total for each in state.NODES.values(ctx, (record.height_start, address))
+    }
+    registered = [each.node.node_id for each in hardware.nodes_of(ctx, address)]
+    known = set(registered)
+    gone = sorted({*snapshot, *nonces}.difference(known))
+    facts = []
+    for node_id in (*registered, *gone):
+        info = snapshot.get(node_id, epochs_pb2.MLNodeInfo())
+        facts.append(
+            rules.NodeFacts(
+                node_id=node_id,
+                registered=node_id in known,
+                nonces=nonces.get(node_id, 0),
+                preserved=keeper.has_poc_slot(info),
+                weight_old=info.poc_weight,
+                unproved_old=info.unproved,
+            )
+        )
+    return tuple(facts)
+
+
+# the end of a stage's data
+
+
+def drop_stage(ctx: Context, height_start: int) -> None:
+    """Marks the data of a PoC that an extension made void; pruning removes it."""
+    state.DROPPED.add(ctx, height_start)
+
+
+def prune(ctx: Context, budget: int) -> int:
+    """Removes at most `budget` entries of stages that are dropped or past their retention; returns how many.
+
+    Claims go as soon as the epoch that they made is over, since nobody re-computes them any more.
+    """
+    removed = 0
+    for height_start in list(state.DROPPED.walk(ctx)):
+        removed += _clear_stage(ctx, height_start, budget - removed)
+        if removed >= budget:
+            return removed
+        state.DROPPED.remove(ctx, height_start)
+    effective = epochs.state(ctx).epoch_effective
+    retention = max(1, epochs.params(ctx).epoch.retention_epochs)
+    for table in _BY_STAGE:
+        bulk = table is state.CLAIMS or table is state.NONCES
+        oldest = epochs.record(ctx, effective if bulk else max(0, effective - retention + 1))
+        removed += _clear_before(ctx, table, oldest.height_start if oldest else 0, budget - removed)
+    return removed
+
+
+def _clear_stage(ctx: Context, height_start: int, budget: int) -> int:
+    removed = 0
+    for table in _BY_STAGE:
+        removed += table.clear(ctx, (height_start,), budget - removed)
+    return removed
+
+
+def _clear_before(ctx: Context, table: Map[Any, Any], height: int, budget: int) -> int:
+    removed = 0
+    while removed < budget:
+        key = next(iter(table.keys(ctx)), None)
+        if key is None or key[0] >= height:
+            break
+        removed += table.clear(ctx, (key[0],), budget - removed)
+    return removed
