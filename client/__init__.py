@@ -1,1 +1,1 @@
-"""Keyring, signer, transaction builder and chain client."""
+"""What stands between a person or an API node and the chain: keys, signing, transactions, queries."""
