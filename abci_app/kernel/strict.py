@@ -8,7 +8,7 @@ Order of fields and explicit default values are left to the sender: real wallets
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 
@@ -56,8 +56,8 @@ _OPAQUE: Final = frozenset(
     ]
 )
 _ANY: Final = "google.protobuf.Any"
-# A padded varint ends in a zero byte after a continued one; one of 64 bits has at most 9 continued bytes, then
-# 0 or 1.
+# A padded varint ends in a zero byte after a continued one; one of 64 bits has at most 9 continued bytes,
+# then 0 or 1.
 _PADDED_OR_TOO_BIG: Final = re.compile(rb"[\x80-\xff]\x00|[\x80-\xff]{9}[\x02-\xff]")
 
 
@@ -105,7 +105,7 @@ def _make(descriptor: Descriptor, made: dict[str, Table]) -> Table:
     for index, field in enumerate(descriptor.fields):
         oneof = field.containing_oneof
         shared = index if oneof is None else oneof.fields[0].index
-        repeated = field.label == FieldDescriptor.LABEL_REPEATED
+        repeated = cast("Any", field).label == FieldDescriptor.LABEL_REPEATED
         bit = 0 if repeated else 1 << shared
         table.rules.update(_rules_of(field, bit, made))
     return table
