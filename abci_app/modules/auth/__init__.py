@@ -18,7 +18,8 @@ from abci_app.modules.auth.accounts import (
 )
 from abci_app.modules.auth.ante import ANTE_AFTER_FEE, ANTE_BEFORE_FEE
 from abci_app.modules.auth.genesis import export_genesis, init_genesis, validate_genesis
-from abci_app.modules.auth.signatures import pending
+from abci_app.modules.auth.signatures import is_valid as verify_signature
+from abci_app.modules.auth.signatures import key_of, pending
 from abci_app.modules.auth.signatures import remember as remember_signatures
 from protocol.gen.evergrid.auth.v1 import auth_pb2
 
@@ -42,7 +43,9 @@ __all__ = [
     "is_module_account",
     "params",
     "pending_signatures",
+    "public_key",
     "remember_signatures",
+    "verify_signature",
 ]
 
 MODULE = Module("auth", auth_pb2.GenesisState, init_genesis, export_genesis, validate_genesis)
@@ -59,3 +62,9 @@ def pending_signatures(ctx: Context, txs: Sequence[Tx]) -> list[Signed]:
         if found is not None:
             numbers[signer] = found.account_number
     return pending(txs, ctx.chain_id, numbers)
+
+
+def public_key(ctx: Context, address: str) -> bytes:
+    """The account's secp256k1 key (33 bytes); empty where there is no account or it never signed."""
+    found = account(ctx, address)
+    return (key_of(found.pub_key) or b"") if found is not None else b""
