@@ -30,7 +30,7 @@ def vote_outcome(honest: int, fraud: int, power: int) -> reasons_pb2.Reason:
 
 
 def slots_outcome(honest: int, fraud: int, slots: int) -> reasons_pb2.Reason:
-    """The outcome where validators were drawn by power: a slot is a vote, acceptance needs over half of all."""
+    """The outcome where validators were drawn by power: a slot is a vote, acceptance needs over half."""
     if 2 * honest > slots:
         return reasons_pb2.REASON_ACCEPTED
     if fraud > honest and 3 * fraud > slots:

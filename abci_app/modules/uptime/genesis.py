@@ -1,0 +1,30 @@
+"""uptime: the state as a genesis, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.modules.uptime import state
+from protocol.gen.evergrid.uptime.v1 import uptime_pb2
+
+if TYPE_CHECKING:
+    from abci_app.kernel.context import Context
+
+
+def init_genesis(ctx: Context, genesis: uptime_pb2.GenesisState) -> None:
+    """Writes everything that an export gave."""
+    for allocation in genesis.allocations:
+        state.ALLOCATIONS.set(ctx, (allocation.epoch_index, allocation.model_id), allocation)
+    for last in genesis.last_preserved:
+        state.LAST_PRESERVED.set(ctx, (last.participant, last.node_id), last.epoch_index)
+
+
+def export_genesis(ctx: Context) -> uptime_pb2.GenesisState:
+    """All state of the module."""
+    return uptime_pb2.GenesisState(
+        allocations=state.ALLOCATIONS.values(ctx),
+        last_preserved=[
+            uptime_pb2.LastPreserved(participant=participant, node_id=node_id, epoch_index=epoch)
+            for (participant, node_id), epoch in state.LAST_PRESERVED.walk(ctx)
+        ],
+    )

@@ -1,0 +1,271 @@
+"""uptime: which nodes keep serving through a Proof of Compute, and what is expected of them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from abci_app.kernel.fixed import BPS, bps_of, mul_div_floor
+from protocol.draw import POC_SLOT_DOMAIN, Draw, digest
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.gen.evergrid.uptime.v1 import uptime_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from protocol.gen.evergrid.epochs.v1 import params_pb2
+
+AVAILABLE_BPS = 10_000
+# In groups smaller than this a single one-node participant would break the guard at once.
+GUARD_MEMBERS_MIN = 4
+ELIGIBLE = reasons_pb2.REASON_UNSPECIFIED
+
+
+# throughput, in tokens per PoC window
+
+
+def slot_limit(capacity: int, params: params_pb2.UptimeParams) -> int:
+    """The throughput that may serve through PoC, but for a model's first node."""
+    return bps_of(capacity, params.poc_slot_fraction_bps)
+
+
+def real_outside_poc(tokens: int, duration: int, blocks: int) -> int:
+    """Tokens of so many blocks as tokens per PoC window of `duration` blocks; 0 for no blocks."""
+    return mul_div_floor(tokens, duration, blocks) if blocks > 0 else 0
+
+
+def expected_in_poc(measured: int, real_pre_poc: int, params: params_pb2.UptimeParams) -> int:
+    """The demand to plan for: as just measured, a burst counting at most a multiple of the usual demand."""
+    return min(measured, params.max_demand_ratio * real_pre_poc)
+
+
+def expected_at_formation(
+    history: Sequence[int], capacity: int, params: params_pb2.UptimeParams
+) -> tuple[int, int]:
+    """Expected (PRE_POC_SLOT, POC_SLOT): the real values of the epoch before as far as nodes can carry them.
+
+    Without history (empty) the model is taken to be in full demand.
+    """
+    bounds = (capacity, slot_limit(capacity, params))
+    pre_poc, poc = history or bounds
+    return min(pre_poc, bounds[0]), min(poc, bounds[1])
+
+
+# eligibility
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What decides whether a node of a subgroup may be drawn."""
+
+    serves: bool
+    throughput: int
+    pending_model_change: bool = False
+    disabled: bool = False
+    participant_invalid: bool = False
+    unproved: int = 0
+    # Of its participant in this epoch: inferences of the model finished, availability so far.
+    served: int = 0
+    availability_bps: int = AVAILABLE_BPS
+
+
+def eligibility(
+    node: NodeFacts, params: params_pb2.UptimeParams, *, anyone_served: bool
+) -> reasons_pb2.Reason:
+    """ELIGIBLE, or the first reason why a node may not be drawn."""
+    checks = (
+        (not node.serves, reasons_pb2.REASON_NOT_SERVING),
+        (node.throughput == 0, reasons_pb2.REASON_ZERO_THROUGHPUT),
+        (node.pending_model_change, reasons_pb2.REASON_PENDING_MODEL_CHANGE),
+        (node.disabled, reasons_pb2.REASON_NODE_DISABLED),
+        (node.participant_invalid, reasons_pb2.REASON_PARTICIPANT_INVALID),
+        (node.unproved >= params.max_consecutive_preserved_epochs, reasons_pb2.REASON_UNPROVED),
+        (anyone_served and node.served < params.min_served, reasons_pb2.REASON_MIN_SERVED),
+        (node.availability_bps < AVAILABLE_BPS, reasons_pb2.REASON_AVAILABILITY),
+    )
+    return next((reason for wrong, reason in checks if wrong), ELIGIBLE)
+
+
+# the draw
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node of a model's subgroup, with the reason why it may not be drawn, or ELIGIBLE."""
+
+    participant: str
+    node_id: str
+    throughput: int
+    # The registry's order.
+    sequence: int
+    # The epoch for whose PoC it was preserved last; 0: never.
+    epoch_preserved: int = 0
+    reason: reasons_pb2.Reason = ELIGIBLE
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDemand:
+    """One model before a PoC; capacity and expected demand in tokens per PoC window."""
+
+    model_id: str
+    capacity: int
+    expected: int
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The effective parent group, by participant."""
+
+    weights: Mapping[str, int]
+    # Of those who have a vote.
+    powers: Mapping[str, int]
+    # How many of its nodes have weight, whatever they serve.
+    nodes_weighted: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What the draws before one PoC are derived from."""
+
+    chain_id: str
+    epoch_upcoming: int
+    # Of block S-1.
+    block_hash: bytes
+
+    def order(self, model_id: str) -> bytes:
+        """By this the models take their turns: no id is early in every epoch, so none uses up the guard."""
+        return digest(
+            "model-order", POC_SLOT_DOMAIN, self.chain_id, self.epoch_upcoming, self.block_hash, model_id
+        )
+
+    def draw(self, model_id: str) -> Draw:
+        """The stream of numbers for one model."""
+        return Draw(POC_SLOT_DOMAIN, self.chain_id, self.epoch_upcoming, self.block_hash, model_id)
+
+
+@dataclass(slots=True)
+class _VotingGuard:
+    """Watches, over all models, how much voting power participants hold that have no node left to mine."""
+
+    group: Group
+    params: params_pb2.UptimeParams
+    serving: dict[str, int] = field(default_factory=dict)
+    power_held: int = 0
+
+    def forbids(self, participant: str, *, first_of_model: bool) -> bool:
+        members = len(self.group.powers)
+        if members <= 1 or (first_of_model and members < GUARD_MEMBERS_MIN):
+            return False
+        held = self.power_held + self._power_completed(participant)
+        return held * BPS > self.params.voting_guard_bps * sum(self.group.powers.values())
+
+    def add(self, participant: str) -> None:
+        self.power_held += self._power_completed(participant)
+        self.serving[participant] = self.serving.get(participant, 0) + 1
+
+    def _power_completed(self, participant: str) -> int:
+        """The power of a participant whose last weighted node would now serve."""
+        complete = self.serving.get(participant, 0) + 1 == self.group.nodes_weighted[participant]
+        return self.group.powers.get(participant, 0) if complete else 0
+
+
+def allocate_slots(
+    models: Sequence[ModelDemand], group: Group, params: params_pb2.UptimeParams, seed: Seed
+) -> list[uptime_pb2.SlotAllocation]:
+    """Which nodes serve through the PoC (their turns say SELECTED), and why the others do not (section 6).
+
+    All models at once, in the order of their draws, since the voting guard looks at all of them.
+    """
+    guard = _VotingGuard(group, params)
+    ordered = sorted(models, key=lambda model: (seed.order(model.model_id), model.model_id))
+    return [_allocate_model(model, place, seed, guard) for place, model in enumerate(ordered)]
+
+
+def _allocate_model(
+    model: ModelDemand, place: int, seed: Seed, guard: _VotingGuard
+) -> uptime_pb2.SlotAllocation:
+    allocation = uptime_pb2.SlotAllocation(
+        epoch_index=seed.epoch_upcoming,
+        model_id=model.model_id,
+        capacity=model.capacity,
+        limit=slot_limit(model.capacity, guard.params),
+        expected=model.expected,
+        target=bps_of(model.expected, guard.params.poc_slot_headroom_bps),
+        stop=reasons_pb2.REASON_NO_ELIGIBLE,
+        block_hash=seed.block_hash,
+        order=place,
+    )
+    allocation.turns.extend(_turn(each, each.reason) for each in model.candidates if each.reason != ELIGIBLE)
+    waiting = _queues(model.candidates)
+    draw = seed.draw(model.model_id)
+    while waiting and allocation.stop == reasons_pb2.REASON_NO_ELIGIBLE:
+        _take_turn(allocation, waiting, draw, guard)
+    allocation.turns.extend(
+        _turn(each, reasons_pb2.REASON_NOT_DRAWN, selected_before=allocation.selected)
+        for address in sorted(waiting)
+        for each in waiting[address]
+    )
+    return allocation
+
+
+def _queues(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
+    """The eligible nodes by participant: the one preserved longest ago first, ties in the order added."""
+    queues: dict[str, list[Candidate]] = {}
+    for each in sorted(candidates, key=lambda each: (each.participant, each.epoch_preserved, each.sequence)):
+        if each.reason == ELIGIBLE:
+            queues.setdefault(each.participant, []).append(each)
+    return queues
+
+
+def _take_turn(
+    allocation: uptime_pb2.SlotAllocation,
+    waiting: dict[str, list[Candidate]],
+    draw: Draw,
+    guard: _VotingGuard,
+) -> None:
+    """Draws a participant, takes its next node out of the pool, lets it serve unless it must be skipped."""
+    addresses = sorted(waiting)
+    weights = [guard.group.weights[address] for address in addresses]
+    index, drawn = draw.weighted(weights)
+    node = waiting[addresses[index]].pop(0)
+    if not waiting[node.participant]:
+        del waiting[node.participant]
+
+    first = allocation.selected == 0
+    if not first and allocation.selected + node.throughput > allocation.limit:
+        reason = reasons_pb2.REASON_OVER_LIMIT
+    elif guard.forbids(node.participant, first_of_model=first):
+        reason = reasons_pb2.REASON_VOTING_GUARD
+    else:
+        reason = reasons_pb2.REASON_SELECTED
+    allocation.turns.append(
+        _turn(node, reason, selected_before=allocation.selected, drawn=drawn, weight_total=sum(weights))
+    )
+    if reason != reasons_pb2.REASON_SELECTED:
+        return
+    guard.add(node.participant)
+    allocation.selected += node.throughput
+    if allocation.selected >= allocation.target:
+        allocation.stop = reasons_pb2.REASON_TARGET_MET
+    elif allocation.selected >= allocation.limit:
+        allocation.stop = reasons_pb2.REASON_HALF_CAPACITY
+
+
+def _turn(
+    node: Candidate,
+    reason: reasons_pb2.Reason,
+    *,
+    selected_before: int = 0,
+    drawn: int = 0,
+    weight_total: int = 0,
+) -> uptime_pb2.SlotTurn:
+    return uptime_pb2.SlotTurn(
+        participant=node.participant,
+        node_id=node.node_id,
+        throughput=node.throughput,
+        reason=reason,
+        selected_before=selected_before,
+        drawn=drawn,
+        weight_total=weight_total,
+    )

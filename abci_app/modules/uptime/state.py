@@ -1,0 +1,11 @@
+"""uptime: what the chain keeps. The slots and the throughput vectors themselves stand in the epoch groups."""
+
+from __future__ import annotations
+
+from abci_app.kernel.collections import STR, U64, Map
+from protocol.gen.evergrid.uptime.v1.uptime_pb2 import SlotAllocation
+
+# By upcoming epoch and model: the trace of a draw, beside the tree since consensus does not read it again.
+ALLOCATIONS: Map[tuple[int, str], SlotAllocation] = Map("~uptime/allocations", (U64, STR), SlotAllocation)
+# By participant and node_id: the epoch for whose PoC the node was preserved last.
+LAST_PRESERVED: Map[tuple[str, str], int] = Map("uptime/last_preserved", (STR, STR), int)

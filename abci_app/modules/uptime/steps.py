@@ -1,0 +1,224 @@
+"""uptime: measures throughput around a Proof of Compute and chooses who keeps serving through it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.modules import epochs, hardware, inference, models
+from abci_app.modules.hardware.rules import assigned_model
+from abci_app.modules.uptime import rules, state
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableSequence
+
+    from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.uptime.v1 import uptime_pb2
+
+SLOTS = 2
+
+
+# throughput
+
+
+def measure_model_throughput_for_blocks(ctx: Context, model_id: str, height_from: int, height_to: int) -> int:
+    """Input and output tokens of a model's inferences finished in these blocks, both ends included."""
+    return inference.tokens_finished(ctx, model_id, height_from, height_to)
+
+
+def set_real_pre_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
+    """At S-1: real[PRE_POC_SLOT] of each model, from all blocks since the switch, per PoC window."""
+    switched = epochs.state(ctx).height_effective
+    last = record.height_start - 1
+    duration = record.params.epoch.poc_stage_duration
+    for group in _subgroups(ctx):
+        tokens = measure_model_throughput_for_blocks(ctx, group.model_id, switched + 1, last)
+        real = rules.real_outside_poc(tokens, duration, last - switched)
+        _set_slot(group.real_throughput_vector, epochs_pb2.PRE_POC_SLOT, real)
+        epochs.set_group(ctx, group)
+
+
+def set_expected_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
+    """At S-1: expected[POC_SLOT] of each model, from the blocks just before, as many as a PoC window has."""
+    first = record.height_start - record.params.epoch.poc_stage_duration
+    for group in _subgroups(ctx):
+        measured = measure_model_throughput_for_blocks(ctx, group.model_id, first, record.height_start - 1)
+        real = group.real_throughput_vector[epochs_pb2.PRE_POC_SLOT]
+        expected = rules.expected_in_poc(measured, real, record.params.uptime)
+        _set_slot(group.expected_throughput_vector, epochs_pb2.POC_SLOT, expected)
+        epochs.set_group(ctx, group)
+
+
+def set_real_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
+    """At E: real[POC_SLOT] of each model, from the PoC window."""
+    last = record.height_start + record.params.epoch.poc_stage_duration - 1
+    for group in _subgroups(ctx):
+        real = measure_model_throughput_for_blocks(ctx, group.model_id, record.height_start, last)
+        _set_slot(group.real_throughput_vector, epochs_pb2.POC_SLOT, real)
+        epochs.set_group(ctx, group)
+
+
+def set_expected_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
+    """After formation: both expected values of each model of the new group, from the epoch that ends."""
+    effective = epochs.state(ctx).epoch_effective
+    for group in _subgroups(ctx, record.index):
+        former = epochs.group(ctx, effective, group.model_id)
+        history = list(former.real_throughput_vector) if former is not None else []
+        expected = rules.expected_at_formation(history, group.total_throughput, record.params.uptime)
+        del group.expected_throughput_vector[:]
+        group.expected_throughput_vector.extend(expected)
+        epochs.set_group(ctx, group)
+
+
+def _subgroups(ctx: Context, epoch: int | None = None) -> Iterator[epochs_pb2.EpochGroup]:
+    """The model subgroups of an epoch, by default of the effective one, by model id."""
+    index = epochs.state(ctx).epoch_effective if epoch is None else epoch
+    parent = epochs.group(ctx, index)
+    for model_id in parent.sub_group_models if parent is not None else ():
+        group = epochs.group(ctx, index, model_id)
+        assert group is not None, f"epoch {index} has no subgroup of {model_id}"
+        yield group
+
+
+def _set_slot(vector: MutableSequence[int], slot: int, value: int) -> None:
+    while len(vector) < SLOTS:
+        vector.append(0)
+    vector[slot] = value
+
+
+# slots
+
+
+def assign_poc_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
+    """At S-1: draws who keeps serving, writes POC_SLOT into the effective group, keeps the trace."""
+    demands = [_demand(ctx, record, subgroup) for subgroup in _subgroups(ctx)]
+    seed = rules.Seed(ctx.chain_id, record.index, ctx.block.hash)
+    for allocation in rules.allocate_slots(demands, _group(ctx), record.params.uptime, seed):
+        state.ALLOCATIONS.set(ctx, (record.index, allocation.model_id), allocation)
+        _write_slots(ctx, allocation)
+    ctx.emit("poc_slots_allocated", epoch=record.index, height=ctx.height)
+
+
+def _group(ctx: Context) -> rules.Group:
+    epoch = epochs.state(ctx).epoch_effective
+    weights: dict[str, int] = {}
+    nodes_weighted: dict[str, int] = {}
+    parent = epochs.group(ctx, epoch)
+    for member in epochs.members(ctx, epoch):
+        weights[member.member_address] = member.weight
+    for model_id in ("", *(parent.sub_group_models if parent is not None else ())):
+        for member in epochs.members(ctx, epoch, model_id):
+            count = sum(1 for node in member.ml_nodes if node.poc_weight)
+            nodes_weighted[member.member_address] = nodes_weighted.get(member.member_address, 0) + count
+    return rules.Group(weights, epochs.voting_powers(ctx), nodes_weighted)
+
+
+def _demand(
+    ctx: Context, record: epochs_pb2.EpochRecord, subgroup: epochs_pb2.EpochGroup
+) -> rules.ModelDemand:
+    params = record.params.uptime
+    epoch, model_id = subgroup.epoch_index, subgroup.model_id
+    members = list(epochs.members(ctx, epoch, model_id))
+    served = {
+        member.member_address: inference.served_count(ctx, epoch, model_id, member.member_address)
+        for member in members
+    }
+    anyone_served = any(count >= params.min_served for count in served.values())
+    candidates = tuple(
+        rules.Candidate(
+            participant=member.member_address,
+            node_id=node.node_id,
+            throughput=node.throughput,
+            sequence=node.sequence,
+            epoch_preserved=state.LAST_PRESERVED.get(ctx, (member.member_address, node.node_id)) or 0,
+            reason=rules.eligibility(facts, params, anyone_served=anyone_served),
+        )
+        for member in members
+        for node, facts in _node_facts(ctx, model_id, epoch, member, served[member.member_address])
+    )
+    return rules.ModelDemand(
+        model_id=model_id,
+        capacity=subgroup.total_throughput,
+        expected=subgroup.expected_throughput_vector[epochs_pb2.POC_SLOT],
+        candidates=candidates,
+    )
+
+
+def _node_facts(
+    ctx: Context, model_id: str, epoch: int, member: epochs_pb2.ValidationWeight, served: int
+) -> Iterator[tuple[epochs_pb2.MLNodeInfo, rules.NodeFacts]]:
+    address = member.member_address
+    participant = hardware.get_participant(ctx, address)
+    availability = inference.availability_bps(ctx, epoch, address)
+    registered_models = {model.id for model in models.models_for_formation(ctx)}
+    for node in member.ml_nodes:
+        registered = hardware.get_node(ctx, address, node.node_id)
+        yield (
+            node,
+            rules.NodeFacts(
+                serves=_has_slot(node, epochs_pb2.PRE_POC_SLOT),
+                throughput=node.throughput,
+                pending_model_change=registered is None
+                or assigned_model(registered.node.models, registered_models) != model_id,
+                disabled=registered is not None
+                and registered.node.status == hardware_pb2.ML_NODE_STATUS_DISABLED,
+                participant_invalid=participant is None
+                or participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID,
+                unproved=node.unproved,
+                served=served,
+                availability_bps=availability,
+            ),
+        )
+
+
+def _has_slot(node: epochs_pb2.MLNodeInfo, slot: int) -> bool:
+    return len(node.timeslot_allocation) > slot and bool(node.timeslot_allocation[slot])
+
+
+def _write_slots(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None:
+    """Writes POC_SLOT of every node of the subgroup: true for those selected."""
+    epoch = epochs.state(ctx).epoch_effective
+    selected = {
+        (turn.participant, turn.node_id)
+        for turn in allocation.turns
+        if turn.reason == reasons_pb2.REASON_SELECTED
+    }
+    for member in list(epochs.members(ctx, epoch, allocation.model_id)):
+        changed = False
+        for node in member.ml_nodes:
+            serves = (member.member_address, node.node_id) in selected
+            if serves != _has_slot(node, epochs_pb2.POC_SLOT):
+                before = _has_slot(node, epochs_pb2.PRE_POC_SLOT)
+                del node.timeslot_allocation[:]
+                node.timeslot_allocation.extend((before, serves))
+                changed = True
+        if changed:
+            epochs.set_member(ctx, epoch, allocation.model_id, member)
+
+
+def remember_preserved(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
+    """After formation: notes who was preserved for this epoch, and forgets what lies past the retention."""
+    oldest = record.index - max(1, record.params.epoch.retention_epochs)
+    for key, epoch in list(state.LAST_PRESERVED.walk(ctx)):
+        if epoch < oldest:
+            state.LAST_PRESERVED.remove(ctx, key)
+    for group in _subgroups(ctx):
+        for member in epochs.members(ctx, group.epoch_index, group.model_id):
+            for node in member.ml_nodes:
+                if _has_slot(node, epochs_pb2.POC_SLOT):
+                    state.LAST_PRESERVED.set(ctx, (member.member_address, node.node_id), record.index)
+
+
+def prune(ctx: Context, budget: int) -> int:
+    """Removes at most `budget` traces of draws that are past their retention; returns how many."""
+    retention = max(1, epochs.params(ctx).epoch.retention_epochs)
+    oldest = epochs.state(ctx).epoch_effective - retention + 1
+    removed = 0
+    for key in state.ALLOCATIONS.keys(ctx):
+        if key[0] >= oldest or removed >= budget:
+            break
+        state.ALLOCATIONS.remove(ctx, key)
+        removed += 1
+    return removed
