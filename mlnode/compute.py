@@ -74,8 +74,9 @@ def _die(channel: Channel, error: BaseException) -> None:
 
 
 def main() -> None:
-    # Ctrl-C reaches the whole group; the HTTP process drains first and then closes the connection.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A signal to the whole group reaches us too; the HTTP process drains, then closes the connection.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     threading.excepthook = lambda args: _die(channel, args.exc_value or RuntimeError("unknown"))
     options = channel.receive()

@@ -165,7 +165,12 @@ class Node:
 
     async def inference_up(self, request: InferenceUp) -> None:
         """Serves the model; a running one is replaced, an equal one stays; returns when it answers."""
-        folder, args = await self._prepare(request)
+        try:
+            folder, args = await self._prepare(request)
+        except RefusedError as error:
+            if self.served is None:
+                self._reason = error.message
+            raise
         async with self._switch(INFERENCE, self.settings.drain_timeout_s + self.settings.load_timeout_s):
             if self.pow.status == "GENERATING":
                 raise RefusedError(
@@ -198,19 +203,13 @@ class Node:
         return folder, args
 
     async def _load(self, request: InferenceUp, folder: Path, args: EngineArgs) -> None:
-        try:
-            reply = await self.compute.request(
-                "model_load",
-                timeout_s=self.settings.load_timeout_s,
-                folder=str(folder),
-                dtype=request.dtype,
-                context_max=args.context_max,
-            )
-        except TimeoutError as error:
-            self.compute.kill()
-            raise RefusedError(
-                504, f"the model was not loaded within {self.settings.load_timeout_s:g} s"
-            ) from error
+        reply = await self.compute.request(
+            "model_load",
+            timeout_s=self.settings.load_timeout_s,
+            folder=str(folder),
+            dtype=args.dtype or request.dtype,
+            context_max=args.context_max,
+        )
         for phase, seconds in reply["phases"].items():
             self.metrics.model_load_seconds.labels(model=request.model, phase=phase).set(seconds)
         self.served = Served(request, reply["context"], time.time())

@@ -15,6 +15,8 @@ from mlnode.schemas import InitRequest, ProofBatch
 from mlnode.supervisor import Compute, ComputeError
 from mlnode.wire import Message
 
+VALIDATIONS_MAX = 10_000
+
 log = structlog.get_logger("mlnode.pow")
 
 
@@ -66,12 +68,6 @@ class PowManager:
         except ComputeError as error:
             self.status, self.request = "NOT_LOADED", None
             raise RefusedError.of(error) from error
-        except TimeoutError as error:
-            self._compute.kill()
-            self.status, self.request = "NOT_LOADED", None
-            raise RefusedError(
-                504, f"the puzzle was not built within {self._settings.load_timeout_s:g} s"
-            ) from error
         self._params = reply["params"]
         self.request = request
         self.status = "IDLE"
@@ -120,6 +116,11 @@ class PowManager:
                 f"the batch belongs to the PoC of height {batch.block_height} and hash {batch.block_hash}, "
                 f"initialised is that of height {request.block_height} and hash {request.block_hash}",
             )
+        if any(batch == pending for pending, _ in self._jobs.values()):
+            return
+        if len(self._jobs) >= VALIDATIONS_MAX:
+            message = f"{len(self._jobs)} batches wait already; try again later"
+            raise RefusedError(429, message, code="full", retry_after_s=5)
         job_id = next(self._ids)
         self._jobs[job_id] = (batch, request.callback)
         try:

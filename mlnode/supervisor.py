@@ -41,7 +41,7 @@ ENVIRONMENT_KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "PYTORCH_")
 
 
 class ComputeError(Exception):
-    """What the compute process refused (`invalid`, `full`, `conflict`) or could not do (`failed`, `down`)."""
+    """What was refused (`invalid`, `full`, `unavailable`) or not possible (`failed`, `down`, `timeout`)."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -119,6 +119,8 @@ class Compute:
         self._closing = True
         if self._writer:
             self._writer.close()
+        if not self.is_ready:
+            self.kill()  # In the middle of its imports it would not notice for seconds.
         if self._process and self._process.returncode is None:
             try:
                 await asyncio.wait_for(self._process.wait(), STOP_GRACE_S)
@@ -136,9 +138,16 @@ class Compute:
                 self._process.kill()
 
     async def request(self, op: str, *, timeout_s: float | None = None, **fields: Any) -> Message:
-        """The one answer to `op`; ComputeError if it fails, TimeoutError if it takes too long."""
-        async with asyncio.timeout(timeout_s), contextlib.aclosing(self.stream(op, **fields)) as replies:
-            return await anext(replies)
+        """The one answer to `op`; ComputeError if it fails.
+
+        A process that exceeds the time is taken for stuck: it is ended and replaced.
+        """
+        try:
+            async with asyncio.timeout(timeout_s), contextlib.aclosing(self.stream(op, **fields)) as replies:
+                return await anext(replies)
+        except TimeoutError as error:
+            self.kill()
+            raise ComputeError("timeout", f"{op} took longer than {timeout_s:g} s") from error
 
     async def stream(self, op: str, **fields: Any) -> AsyncGenerator[Message]:
         """All answers to `op`; whoever leaves early cancels what is left of it."""
@@ -176,7 +185,7 @@ class Compute:
 
     async def _supervise(self) -> None:
         backoff_s = BACKOFF_FIRST_S
-        while not self._closing:
+        while True:
             started = time.monotonic()
             reason = await self._run_once()
             if self._closing:

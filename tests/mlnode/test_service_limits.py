@@ -1,0 +1,131 @@
+"""What the service does to slow, greedy and uninvited clients; no compute process is needed for it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mlnode.service_harness import Service
+
+TOKEN = "a-secret-token"
+
+
+@pytest.fixture(scope="module")
+def guarded(start_service: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """A service with a token and short deadlines."""
+    token_file = tmp_path_factory.mktemp("token") / "token"
+    token_file.write_text(f"{TOKEN}\n")
+    flags = ("--token-file", str(token_file), "--body-timeout-s", "0.6", "--body-bytes-max", "100000")
+    service = start_service(*flags, "--device", "cuda:99", token=TOKEN)
+    service.process.poll()
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            service.client.get("/health")
+        except OSError:
+            time.sleep(0.1)
+        except Exception:  # noqa: BLE001 - whatever the client calls a refused connection
+            time.sleep(0.1)
+        else:
+            return service
+    pytest.fail("the service does not answer")
+
+
+def connect(service: Service) -> socket.socket:
+    port = int(service.url.rpartition(":")[2])
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.settimeout(10)
+    return sock
+
+
+def until_closed(sock: socket.socket) -> bytes:
+    received = b""
+    try:
+        while piece := sock.recv(65536):
+            received += piece
+    except ConnectionError:
+        pass
+    return received
+
+
+def test_steering_needs_the_token_and_looking_does_not(guarded: Service) -> None:
+    for header in ("", "Bearer wrong", TOKEN):
+        answer = guarded.client.post("/api/v1/stop", headers={"Authorization": header})
+
+        assert answer.status_code == 401
+        assert "bearer token" in answer.json()["detail"]
+    assert guarded.state()["state"] == "STOPPED"
+    open_paths = ("/metrics", "/v1/models")
+    assert {guarded.client.get(path, headers={"Authorization": ""}).status_code for path in open_paths} == {
+        200
+    }
+
+
+def test_a_silent_socket_and_a_dripping_header_are_closed(guarded: Service) -> None:
+    started = time.monotonic()
+    with connect(guarded) as silent, connect(guarded) as dripping:
+        dripping.sendall(b"POST /api/v1/stop HTTP/1.1\r\n")
+        for letter in b"Host: a":
+            dripping.sendall(bytes([letter]))
+            time.sleep(0.05)
+
+        assert until_closed(silent) == b""
+        assert until_closed(dripping) == b""
+    assert time.monotonic() - started < 3
+
+
+def test_a_body_that_does_not_come_is_refused_in_time(guarded: Service) -> None:
+    lines = ("POST /api/v1/stop HTTP/1.1", "Host: a", f"Authorization: Bearer {TOKEN}", "Content-Length: 9")
+    head = "\r\n".join(lines) + "\r\n\r\n1"
+    started = time.monotonic()
+    with connect(guarded) as sock:
+        sock.sendall(head.encode())
+
+        assert until_closed(sock).startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - started < 3
+
+
+def test_large_heads_and_bodies_are_refused(guarded: Service) -> None:
+    announced = guarded.client.post("/v1/chat/completions", content=b" " * 100_001)
+    chunked = guarded.client.post("/v1/chat/completions", content=iter([b" " * 60_000] * 2))
+    with connect(guarded) as sock:
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(b"GET /health HTTP/1.1\r\n" + b"A: " + b"x" * 200_000)
+        head = until_closed(sock)
+
+    assert (announced.status_code, chunked.status_code) == (413, 413)
+    assert "100000 bytes" in announced.json()["error"]["message"]
+    assert b"200 OK" not in head
+
+
+def test_a_compute_process_that_cannot_start_is_reported_with_its_reason(guarded: Service) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (reason := guarded.state()["compute"]["reason"]):
+        time.sleep(0.1)
+
+    assert "exited with status 70" in reason
+    assert "CUDA" in reason
+    health = guarded.client.get("/health")
+    assert health.status_code == 503
+    assert health.json()["reason"]
+
+
+def test_flags_that_cannot_be_served_are_named_in_one_sentence(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "mlnode.service", "--port", "70000", "--threads", "0"]
+    wrong = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    missing = [sys.executable, "-m", "mlnode.service", "--token-file", str(tmp_path / "none")]
+    absent = subprocess.run(missing, capture_output=True, text=True, timeout=60, check=False)
+
+    assert wrong.returncode == 1
+    assert all(name in wrong.stderr for name in ("port", "threads"))
+    assert absent.returncode == 1
+    assert "none" in absent.stderr
+    assert "Traceback" not in wrong.stderr + absent.stderr
