@@ -32,7 +32,7 @@ def send_coins(ctx: Context, sender: str, recipient: str, coins: Coins | Amounts
     amounts = amounts_of(coins)
     if not amounts:
         return
-    _require_balance(ctx, sender, amounts)
+    require_balance(ctx, sender, amounts)
     _subtract(ctx, sender, amounts)
     _add(ctx, recipient, amounts)
     auth.ensure_account(ctx, recipient)
@@ -61,14 +61,15 @@ def burn(ctx: Context, module_name: str, coins: Coins | Amounts) -> None:
     if not amounts:
         return
     address = addresses.module_account(module_name)
-    _require_balance(ctx, address, amounts)
+    require_balance(ctx, address, amounts)
     _subtract(ctx, address, amounts)
     for denom, amount in amounts.items():
         _write_supply(ctx, denom, supply(ctx, denom) - amount)
     ctx.emit("burn", burner=address, amount=text_of(amounts))
 
 
-def _require_balance(ctx: Context, address: str, amounts: Amounts) -> None:
+def require_balance(ctx: Context, address: str, amounts: Amounts) -> None:
+    """Raises InsufficientFunds, with the text that wallets know, where the account has less."""
     for denom, amount in amounts.items():
         spendable = balance(ctx, address, denom)
         if spendable < amount:
