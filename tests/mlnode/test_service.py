@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from mlnode.callbacks import Poster
+from mlnode.metrics import Metrics
+from mlnode.settings import Settings
 from tests.mlnode.service_harness import TINY, Receiver, Service, wait_for
 
 SEED = "ab" * 32
@@ -288,6 +292,8 @@ def test_a_killed_compute_process_is_reported_and_replaced_while_http_stays_up(
 ) -> None:
     node.ok("/api/v1/pow/init/generate", init(receiver))
     wait_for(receiver.claims)
+    many = list(range(100_000))
+    node.ok("/api/v1/pow/validate", batch("waiting", nonces=many, dist=[0] * len(many)))
     before = node.state()["compute"]
 
     os.kill(before["pid"], signal.SIGKILL)
@@ -304,6 +310,22 @@ def test_a_killed_compute_process_is_reported_and_replaced_while_http_stays_up(
     nonces = [nonce for nonce, _ in receiver.claims()]
     assert nonces == list(range(len(nonces)))
     assert node.state()["reason"] is None
+    waiting = receiver.verdict("waiting")
+    assert waiting["verdict"] == "error"
+    assert "SIGKILL" in waiting["error"]
+
+
+def test_callbacks_carry_the_token_and_go_only_where_the_request_says(receiver: Receiver) -> None:
+    async def post() -> str | None:
+        poster = Poster(Settings(), "secret", Metrics())
+        try:
+            return await poster.post(receiver.url, "generated", {"nonces": []})
+        finally:
+            await poster.close()
+
+    assert asyncio.run(post()) is None
+    assert receiver.headers[0]["authorization"] == "Bearer secret"
+    assert receiver.accepted == [("/v1/poc-batches/generated", {"nonces": []})]
 
 
 def test_the_metrics_tell_state_nonces_and_switches(node: Service, receiver: Receiver) -> None:
