@@ -1,0 +1,87 @@
+"""epochs: records, groups, per-model subgroups, and the validators that follow (protocol, 2, 5 and 9)."""
+
+from __future__ import annotations
+
+from abci_app.kernel.module import Module
+from abci_app.modules.epochs import handlers, profiles, queries
+from abci_app.modules.epochs.genesis import export_genesis, init_genesis, validate_genesis
+from abci_app.modules.epochs.groups import (
+    dropped_record,
+    effective_record,
+    free_message,
+    group,
+    is_published,
+    member,
+    members,
+    params,
+    record,
+    set_group,
+    set_member,
+    slot_in_force,
+    slots_in_force,
+    state,
+    subgroups,
+    upcoming_record,
+    voting_powers,
+)
+from abci_app.modules.epochs.profiles import default_params
+from abci_app.modules.epochs.rules import STAGES, StageHeights, params_errors, power_cap, stage_heights
+from abci_app.modules.epochs.steps import (
+    extend_epoch,
+    extension_reason,
+    form_upcoming_group,
+    mark_stage_done,
+    open_poc,
+    prune,
+    publish_group,
+    set_validation_seed,
+    switch_epoch,
+    write_record,
+)
+from abci_app.modules.epochs.validators import adopt_validators, invalidate, take_validator_updates
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import GenesisState
+
+MODULE = Module("epochs", GenesisState, init_genesis, export_genesis, validate_genesis)
+
+__all__ = [
+    "MODULE",
+    "STAGES",
+    "StageHeights",
+    "adopt_validators",
+    "default_params",
+    "dropped_record",
+    "effective_record",
+    "extend_epoch",
+    "extension_reason",
+    "form_upcoming_group",
+    "free_message",
+    "group",
+    "handlers",
+    "invalidate",
+    "is_published",
+    "mark_stage_done",
+    "member",
+    "members",
+    "open_poc",
+    "params",
+    "params_errors",
+    "power_cap",
+    "profiles",
+    "prune",
+    "publish_group",
+    "queries",
+    "record",
+    "set_group",
+    "set_member",
+    "set_validation_seed",
+    "slot_in_force",
+    "slots_in_force",
+    "stage_heights",
+    "state",
+    "subgroups",
+    "switch_epoch",
+    "take_validator_updates",
+    "upcoming_record",
+    "voting_powers",
+    "write_record",
+]

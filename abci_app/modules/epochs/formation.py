@@ -1,0 +1,174 @@
+"""How weights become a group: pure, from a frozen look at registry and participants (protocol, 3 to 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from abci_app.kernel.fixed import MILLION, mul_div_floor
+from abci_app.modules.epochs.rules import power_cap
+from abci_app.modules.hardware.rules import assigned_model
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, MLNodeInfo, ValidationWeight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import NodeWeight
+    from protocol.gen.evergrid.hardware.v1.hardware_pb2 import Participant, RegisteredNode
+    from protocol.gen.evergrid.models.v1.models_pb2 import Model
+
+U64_MAX = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A participant with its nodes as the registry holds them at E, each with what the PoC proved of it."""
+
+    participant: Participant
+    nodes: tuple[tuple[RegisteredNode, NodeWeight], ...] = ()
+    # Of the participant as such: a genesis weight, in the parent group alone.
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """A group or subgroup with its members by address."""
+
+    group: EpochGroup
+    members: tuple[ValidationWeight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A node with weight, and the model that it serves."""
+
+    registered: RegisteredNode
+    proved: NodeWeight
+    serves: str | None
+
+
+def form_group(
+    epoch_index: int,
+    height: int,
+    candidates: Iterable[Candidate],
+    models: Sequence[Model],
+    max_individual_power_bps: int,
+) -> list[Formed]:
+    """The parent group, then a subgroup for each model that a node serves, by id.
+
+    Nodes and participants without weight stay out.
+    """
+    ids = [model.id for model in models]
+    placed = [
+        (candidate, _place(candidate, ids))
+        for candidate in sorted(candidates, key=lambda each: each.participant.address)
+    ]
+    served = sorted({node.serves for _, nodes in placed for node in nodes if node.serves is not None})
+    parent = _parent(placed, served, max_individual_power_bps)
+    subgroups = [
+        _subgroup(model, placed) for model in sorted(models, key=lambda m: m.id) if model.id in served
+    ]
+    for formed in (parent, *subgroups):
+        formed.group.epoch_index, formed.group.height_formed = epoch_index, height
+        formed.group.member_count = len(formed.members)
+    return [parent, *subgroups]
+
+
+def node_throughput(poc_weight: int, throughput_per_nonce: int) -> int:
+    """Tokens per PoC window of a node: throughput_per_nonce is in millionths of a token."""
+    return min(mul_div_floor(poc_weight, throughput_per_nonce, MILLION), U64_MAX)
+
+
+def _place(candidate: Candidate, model_ids: Sequence[str]) -> list[_Placed]:
+    """The nodes that have weight, in the registry's order."""
+    ordered = sorted(candidate.nodes, key=lambda pair: pair[0].sequence)
+    return [
+        _Placed(registered, proved, assigned_model(registered.node.models, model_ids))
+        for registered, proved in ordered
+        if proved.poc_weight > 0
+    ]
+
+
+def _parent(
+    placed: Sequence[tuple[Candidate, list[_Placed]]], served: list[str], max_individual_power_bps: int
+) -> Formed:
+    members = []
+    for candidate, nodes in placed:
+        weight = candidate.weight + sum(node.proved.poc_weight for node in nodes)
+        if weight == 0:
+            continue
+        member = ValidationWeight(
+            member_address=candidate.participant.address,
+            weight=min(weight, U64_MAX),
+            # What serves a model stands in that model's subgroup.
+            ml_nodes=[
+                _info(node, poc_weight=node.proved.poc_weight) for node in nodes if node.serves is None
+            ],
+            validator_key=candidate.participant.validator_key,
+            url=candidate.participant.url,
+        )
+        members.append(member)
+    # Without a consensus key nobody can make blocks: no power, and no part in the cap.
+    voters = [member for member in members if member.validator_key]
+    powers = power_cap([member.weight for member in voters], max_individual_power_bps)
+    for member, power in zip(voters, powers, strict=True):
+        member.voting_power = power
+    group = EpochGroup(
+        sub_group_models=served,
+        total_weight=_total(member.weight for member in members),
+        total_voting_power=_total(powers),
+    )
+    return Formed(group, tuple(members))
+
+
+def _subgroup(model: Model, placed: Sequence[tuple[Candidate, list[_Placed]]]) -> Formed:
+    members = []
+    for candidate, nodes in placed:
+        declared = [node for node in nodes if model.id in node.registered.node.models]
+        if not declared:
+            continue
+        infos = [_listed(node, model) for node in declared]
+        member = ValidationWeight(
+            member_address=candidate.participant.address,
+            weight=_total(info.poc_weight for info in infos),
+            ml_nodes=infos,
+            url=candidate.participant.url,
+        )
+        members.append(member)
+    group = EpochGroup(
+        model_id=model.id,
+        model_snapshot=model,
+        total_weight=_total(member.weight for member in members),
+        total_throughput=_total(info.throughput for member in members for info in member.ml_nodes),
+        expected_throughput_vector=[0, 0],
+        real_throughput_vector=[0, 0],
+    )
+    return Formed(group, tuple(members))
+
+
+def _listed(node: _Placed, model: Model) -> MLNodeInfo:
+    """A node within the subgroup of a model that it declares: weight and throughput only where it serves."""
+    if node.serves != model.id:
+        return _info(node)
+    weight = node.proved.poc_weight
+    return _info(
+        node, poc_weight=weight, throughput=node_throughput(weight, model.throughput_per_nonce), serves=True
+    )
+
+
+def _info(node: _Placed, *, poc_weight: int = 0, throughput: int = 0, serves: bool = False) -> MLNodeInfo:
+    return MLNodeInfo(
+        node_id=node.registered.node.node_id,
+        poc_weight=poc_weight,
+        throughput=throughput,
+        timeslot_allocation=[serves, False],
+        unproved=node.proved.unproved,
+        weight_source=node.proved.weight_source,
+        sequence=node.registered.sequence,
+        host=node.registered.node.host,
+        port=node.registered.node.port,
+    )
+
+
+def _total(values: Iterable[int]) -> int:
+    return min(sum(values), U64_MAX)

@@ -1,0 +1,141 @@
+"""What other modules may ask of records and groups, and write into groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.modules import hardware
+from abci_app.modules.epochs.rules import slots_between, stage_heights
+from abci_app.modules.epochs.state import DROPPED, FREE_MESSAGES, GROUPS, MEMBERS, PARAMS, RECORDS, STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import (
+        EpochGroup,
+        EpochRecord,
+        EpochState,
+        TimeSlot,
+        ValidationWeight,
+    )
+    from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
+
+
+def params(ctx: Context) -> Params:
+    """The latest params; the next record copies them. What is bound to an epoch reads its record's copy."""
+    return PARAMS.require(ctx)
+
+
+def state(ctx: Context) -> EpochState:
+    """What rules now and what comes next."""
+    return STATE.require(ctx)
+
+
+def record(ctx: Context, index: int) -> EpochRecord | None:
+    """The record of an epoch, or None where there is none, or none any more."""
+    return RECORDS.get(ctx, index)
+
+
+def effective_record(ctx: Context) -> EpochRecord:
+    """The record of the epoch that rules."""
+    return RECORDS.require(ctx, state(ctx).epoch_effective)
+
+
+def upcoming_record(ctx: Context) -> EpochRecord | None:
+    """The record of the epoch that is being made: from S-1 to V, or until it is dropped."""
+    return RECORDS.get(ctx, state(ctx).epoch_effective + 1)
+
+
+def dropped_record(ctx: Context) -> EpochRecord | None:
+    """The record that the last extension dropped."""
+    return DROPPED.get(ctx)
+
+
+def group(ctx: Context, epoch: int, model_id: str = "") -> EpochGroup | None:
+    """The head of a group, or None; the parent without a model id. It stands before it is published."""
+    return GROUPS.get(ctx, (epoch, model_id)) if "\0" not in model_id else None
+
+
+def set_group(ctx: Context, changed: EpochGroup) -> None:
+    """Writes the head of a group."""
+    GROUPS.set(ctx, (changed.epoch_index, changed.model_id), changed)
+
+
+def members(ctx: Context, epoch: int, model_id: str = "") -> Iterator[ValidationWeight]:
+    """The members of a group, by address."""
+    return MEMBERS.values(ctx, (epoch, model_id))
+
+
+def member(ctx: Context, epoch: int, model_id: str, address: str) -> ValidationWeight | None:
+    """One member of a group, or None."""
+    if "\0" in model_id + address:
+        return None
+    return MEMBERS.get(ctx, (epoch, model_id, address))
+
+
+def set_member(ctx: Context, epoch: int, model_id: str, changed: ValidationWeight) -> None:
+    """Writes a member of a group."""
+    MEMBERS.set(ctx, (epoch, model_id, changed.member_address), changed)
+
+
+def is_published(ctx: Context, epoch: int) -> bool:
+    """Whether readers may see the group of an epoch: one write makes the whole of it visible."""
+    if epoch <= state(ctx).epoch_effective:
+        return GROUPS.has(ctx, (epoch, ""))
+    upcoming = RECORDS.get(ctx, epoch)
+    return upcoming is not None and upcoming.height_ready > 0
+
+
+def subgroups(ctx: Context, epoch: int) -> list[EpochGroup]:
+    """The heads of an epoch's subgroups, by model id."""
+    parent = GROUPS.get(ctx, (epoch, ""))
+    ids = parent.sub_group_models if parent is not None else ()
+    return [GROUPS.require(ctx, (epoch, model_id)) for model_id in ids]
+
+
+def voting_powers(ctx: Context) -> dict[str, int]:
+    """The voting powers > 0 of the effective group without INVALID members, by address."""
+    invalid = {*hardware.invalid_participants(ctx)}
+    return {
+        each.member_address: each.voting_power
+        for each in members(ctx, state(ctx).epoch_effective)
+        if each.voting_power > 0 and each.member_address not in invalid
+    }
+
+
+def slot_in_force(ctx: Context, height: int) -> TimeSlot:
+    """The slot in force at a height since the record before the effective one."""
+    return slots_in_force(ctx, height, height)[0]
+
+
+def slots_in_force(ctx: Context, height_from: int, height_to: int) -> list[TimeSlot]:
+    """The slots in force at some height of a range, both ends included, sorted."""
+    return slots_between(height_from, height_to, _poc_periods(ctx))
+
+
+def _poc_periods(ctx: Context) -> list[tuple[int, int]]:
+    """First and last heights with POC_SLOT in force, of the records that are near."""
+    now = state(ctx)
+    periods = []
+    for each in (RECORDS.get(ctx, now.epoch_effective), RECORDS.get(ctx, now.epoch_effective + 1)):
+        if each is not None and each.height_start > 0:
+            heights = stage_heights(each.params.epoch, each.height_start)
+            periods.append((heights.start, heights.switch - 1))
+    dropped = DROPPED.get(ctx)
+    if dropped is not None:
+        heights = stage_heights(dropped.params.epoch, dropped.height_start)
+        periods.append((heights.start, heights.validation_end))
+    return periods
+
+
+def free_message(ctx: Context, address: str) -> bool:
+    """Counts a message that a participant sends without a fee; False for others, and once all are used up."""
+    if hardware.get_participant(ctx, address) is None:
+        return False
+    current = effective_record(ctx)
+    used = FREE_MESSAGES.get(ctx, (current.index, address)) or 0
+    if used >= current.params.epoch.free_messages_per_epoch:
+        return False
+    FREE_MESSAGES.set(ctx, (current.index, address), used + 1)
+    return True

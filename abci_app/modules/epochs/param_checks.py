@@ -1,0 +1,138 @@
+"""Every governed number, checked together: whoever proposes params learns of all faults at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.kernel.fixed import BPS, MILLION, TRILLION
+from protocol.gen.evergrid.epochs.v1.params_pb2 import (
+    COVERAGE_BONUS_MODE_ADDITIONAL,
+    COVERAGE_BONUS_MODE_SHARED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from protocol.gen.evergrid.epochs.v1.params_pb2 import (
+        EpochParams,
+        InferenceParams,
+        Params,
+        PocParams,
+        RewardParams,
+        UptimeParams,
+    )
+
+# Thirty years of one-second blocks: heights and sums of them stay far below 64 bits.
+BLOCKS_MAX = 10**9
+NONCES_MAX = 10**9
+DTYPES = ("float16", "float32")
+_DURATIONS = (
+    "epoch_length",
+    "first_poc_height",
+    "poc_stage_duration",
+    "poc_exchange_duration",
+    "poc_validation_delay",
+    "poc_validation_duration",
+    "set_validators_delay",
+)
+_SHAPE = ("dim", "n_layers", "n_heads", "n_kv_heads", "ffn_dim", "vocab", "seq_len")
+_TESTS = ("noise", "epsilon", "mean_square_limit", "sample_size")
+
+
+def params_errors(params: Params) -> list[str]:
+    """All that is wrong with the params, in the order of their fields; empty: nothing (protocol, 2)."""
+    return [
+        *_epoch_errors(params.epoch),
+        *_poc_errors(params.poc),
+        *_uptime_errors(params.uptime),
+        *_reward_errors(params.rewards),
+        *_inference_errors(params.inference, params.epoch.epoch_length),
+        *_bps_errors(params),
+    ]
+
+
+def _epoch_errors(epoch: EpochParams) -> Iterator[str]:
+    for name in _DURATIONS:
+        if not 1 <= getattr(epoch, name) <= BLOCKS_MAX:
+            yield f"epoch.{name} must be 1 to {BLOCKS_MAX} blocks"
+    if epoch.poc_validation_delay <= epoch.poc_exchange_duration:
+        yield "epoch.poc_validation_delay must be above poc_exchange_duration: batches close before T"
+    if epoch.poc_validation_duration < 2:
+        yield "epoch.poc_validation_duration must be at least 2: a verdict needs a block after T"
+    duration = epoch.poc_stage_duration
+    switch = (
+        duration + epoch.poc_validation_delay + epoch.poc_validation_duration + epoch.set_validators_delay
+    )
+    if switch + duration + 2 > epoch.epoch_length:
+        yield (
+            f"epoch.epoch_length must be at least {switch + duration + 2}: the PoC period of {switch}, "
+            f"the measured window of {duration}, and 2"
+        )
+    if epoch.first_poc_height < duration + 2:
+        yield f"epoch.first_poc_height must be at least poc_stage_duration + 2, which is {duration + 2}"
+    if not 0 < epoch.min_retained_power_denominator <= BPS:
+        yield f"epoch.min_retained_power_denominator must be 1 to {BPS}"
+    if epoch.min_retained_power_numerator > epoch.min_retained_power_denominator:
+        yield "epoch.min_retained_power_numerator is above its denominator"
+    if not 2 <= epoch.retention_epochs <= BPS:
+        yield f"epoch.retention_epochs must be 2 to {BPS}: the epoch before is read"
+
+
+def _poc_errors(poc: PocParams) -> Iterator[str]:
+    low = [name for name in (*_SHAPE, *_TESTS, "acceptance_bps") if getattr(poc, name) < 1]
+    if low:
+        yield f"poc: {', '.join(low)} must be at least 1"
+    rules = {
+        "poc.n_layers must be at least 8": poc.n_layers >= 8,
+        "poc.dim must be a multiple of 2 * n_heads": poc.n_heads < 1 or poc.dim % (2 * poc.n_heads) == 0,
+        "poc.n_heads must be a multiple of n_kv_heads": poc.n_kv_heads < 1
+        or poc.n_heads % poc.n_kv_heads == 0,
+        "poc.seq_len * dim must be a multiple of 16": poc.seq_len * poc.dim % 16 == 0,
+        "poc.vocab must be a multiple of 128": poc.vocab % 128 == 0,
+        f"poc.dtype must be one of {', '.join(DTYPES)}": poc.dtype in DTYPES,
+        f"poc.mismatch_rate must be below {MILLION}": poc.mismatch_rate < MILLION,
+        "poc.fraud_threshold_log10 must be negative": poc.fraud_threshold_log10 < 0,
+        f"poc.max_nonces_per_node must be 1 to {NONCES_MAX}": 1 <= poc.max_nonces_per_node <= NONCES_MAX,
+        "poc.max_nonces_per_batch must be 1 to max_nonces_per_node": 1
+        <= poc.max_nonces_per_batch
+        <= poc.max_nonces_per_node,
+        "poc: no form of a batch is open": poc.inline_batches or poc.committed_batches,
+        f"poc.validation_slots must be at most {BPS}": poc.validation_slots <= BPS,
+    }
+    yield from (rule for rule, holds in rules.items() if not holds)
+
+
+def _uptime_errors(uptime: UptimeParams) -> Iterator[str]:
+    if not BPS <= uptime.poc_slot_headroom_bps <= 10 * BPS:
+        yield f"uptime.poc_slot_headroom_bps must be {BPS} to {10 * BPS}"
+    if uptime.max_demand_ratio < 1:
+        yield "uptime.max_demand_ratio must be at least 1"
+
+
+def _reward_errors(rewards: RewardParams) -> Iterator[str]:
+    if rewards.decay_per_trillion >= TRILLION:
+        yield f"rewards.decay_per_trillion must be below {TRILLION}"
+    if rewards.coverage_bonus_mode not in {COVERAGE_BONUS_MODE_ADDITIONAL, COVERAGE_BONUS_MODE_SHARED}:
+        yield "rewards.coverage_bonus_mode must be ADDITIONAL or SHARED"
+    if rewards.settle_per_block < 1:
+        yield "rewards.settle_per_block must be at least 1"
+
+
+def _inference_errors(inference: InferenceParams, epoch_length: int) -> Iterator[str]:
+    if not 0 <= inference.slot_grace <= BLOCKS_MAX:
+        yield f"inference.slot_grace must be 0 to {BLOCKS_MAX} blocks"
+    for name in ("expiration", "validation_window"):
+        if not 1 <= getattr(inference, name) <= BLOCKS_MAX:
+            yield f"inference.{name} must be 1 to {BLOCKS_MAX} blocks"
+    if inference.expiration + inference.validation_window >= epoch_length:
+        yield "inference.expiration + validation_window must be below epoch.epoch_length"
+
+
+def _bps_errors(params: Params) -> Iterator[str]:
+    """Every field in basis points is a part of a whole, but for the headroom, which is a factor."""
+    for group_field, group in params.ListFields():
+        for field in group.DESCRIPTOR.fields:
+            if not field.name.endswith("_bps") or field.name == "poc_slot_headroom_bps":
+                continue
+            if getattr(group, field.name) > BPS:
+                yield f"{group_field.name}.{field.name} must be at most {BPS}"

@@ -1,0 +1,87 @@
+"""Who makes blocks: the powers of the effective group, as differences to the set last given to CometBFT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abci_app.modules import hardware
+from abci_app.modules.epochs.groups import group, members, set_member, state, voting_powers
+from abci_app.modules.epochs.rules import scale_powers, validator_updates
+from abci_app.modules.epochs.state import ALL, CHANGED, VALIDATORS, VALIDATORS_DUE
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import PRE_POC_SLOT
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
+from protocol.gen.evergrid.reasons.v1.reasons_pb2 import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from abci_app.kernel.context import Context
+
+
+def invalidate(ctx: Context, address: str, reason: Reason) -> None:
+    """Makes a participant INVALID now: it loses its slots, and its power unless the set would be empty."""
+    participant = hardware.get_participant(ctx, address)
+    assert participant is not None, f"{address} is not a participant"
+    if participant.status == PARTICIPANT_STATUS_INVALID:
+        return
+    epoch = state(ctx).epoch_effective
+    hardware.set_status(ctx, address, PARTICIPANT_STATUS_INVALID, reason, epoch)
+    for each in (epoch, epoch + 1):
+        clear_slots(ctx, each, address)
+    mark_validators_changed(ctx)
+    word = Reason.Name(reason).removeprefix("REASON_").lower()
+    ctx.emit("participant_invalidated", participant=address, reason=word, epoch=epoch)
+
+
+def clear_slots(ctx: Context, epoch: int, address: str = "", first: int = PRE_POC_SLOT) -> None:
+    """Takes the slots from `first` on from every node of a group, or of one of its members."""
+    parent = group(ctx, epoch)
+    for model_id in parent.sub_group_models if parent is not None else ():
+        for member in list(members(ctx, epoch, model_id)):
+            if address not in {"", member.member_address}:
+                continue
+            held = [node for node in member.ml_nodes if any(node.timeslot_allocation[first:])]
+            for node in held:
+                node.timeslot_allocation[first:] = [False] * len(node.timeslot_allocation[first:])
+            if held:
+                set_member(ctx, epoch, model_id, member)
+
+
+def mark_validators_changed(ctx: Context) -> None:
+    """Has this block's end compare the validators with those last given."""
+    if VALIDATORS_DUE.get(ctx) is None:
+        VALIDATORS_DUE.set(ctx, CHANGED)
+
+
+def adopt_validators(ctx: Context, validators: Iterable[tuple[bytes, int]]) -> None:
+    """Takes over a set that CometBFT has from elsewhere (its genesis file), so that a switch replaces it."""
+    for key, power in validators:
+        VALIDATORS.set(ctx, key, power)
+
+
+def take_validator_updates(ctx: Context) -> list[tuple[bytes, int]]:
+    """The difference to the set last given, by key, where something changed; after genesis the whole set."""
+    due = VALIDATORS_DUE.get(ctx)
+    if due is None:
+        return []
+    VALIDATORS_DUE.remove(ctx)
+    last = dict(VALIDATORS.walk(ctx))
+    # Without a valid member the set stays as it was: CometBFT halts on an empty one.
+    powers = scale_powers(_powers_by_key(ctx)) or last
+    updates = validator_updates(last, powers)
+    for key, power in updates:
+        if power:
+            VALIDATORS.set(ctx, key, power)
+        else:
+            VALIDATORS.remove(ctx, key)
+    return list(powers.items()) if due == ALL else updates
+
+
+def _powers_by_key(ctx: Context) -> dict[bytes, int]:
+    powers = voting_powers(ctx)
+    parent_members = members(ctx, state(ctx).epoch_effective)
+    return {
+        each.validator_key: powers[each.member_address]
+        for each in parent_members
+        if each.member_address in powers
+    }
