@@ -11,7 +11,7 @@ HEADER_BYTES_MAX = 100 * 2**20
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?", re.ASCII)
 REFUSED_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so")
 ARCHITECTURES = ("LlamaForCausalLM",)
-SUMS = "SHA256SUMS"
+PROVENANCE = "provenance.json"
 
 
 class UnknownModelError(Exception):
@@ -60,12 +60,12 @@ def check(folder: Path) -> bool:
         problems.append("there are no *.safetensors")
     for path in weights:
         problems += _safetensors_problems(path)
-    sums = folder / SUMS
-    if sums.is_file():
-        problems += _sums_problems(sums)
+    provenance = folder / PROVENANCE
+    if provenance.is_file():
+        problems += _provenance_problems(provenance)
     if problems:
         raise UnfitModelError(f"the model's folder is unfit: {'; '.join(problems)}")
-    return sums.is_file()
+    return provenance.is_file()
 
 
 def _config_problems(path: Path) -> list[str]:
@@ -99,13 +99,17 @@ def _safetensors_problems(path: Path) -> list[str]:
     return []
 
 
-def _sums_problems(sums: Path) -> list[str]:
+def _provenance_problems(provenance: Path) -> list[str]:
+    """What differs from the SHA-256 of each file that stands under `files`, as set-up writes them."""
+    try:
+        files = json.loads(provenance.read_text(encoding="utf-8"))["files"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"{PROVENANCE} cannot be read ({type(error).__name__})"]
     problems = []
-    for line in sums.read_text(encoding="utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        path = sums.parent / name
+    for name, digest in files:
+        path = provenance.parent / name
         if Path(name).name != name or not path.is_file():
-            problems.append(f"{SUMS} names {name!r}, which is not here")
+            problems.append(f"{PROVENANCE} names {name!r}, which is not here")
             continue
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:

@@ -117,10 +117,10 @@ def test_checksums_in_the_folder_are_verified(tmp_path: Path) -> None:
 
     folder = make_tiny_llama(tmp_path / "model")
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text(f"{digest}  model.safetensors\n")
+    (folder / "provenance.json").write_text(json.dumps({"files": {"model.safetensors": digest}}))
     assert check(folder) is True
 
-    (folder / "SHA256SUMS").write_text(f"{'0' * 64}  model.safetensors\n")
+    (folder / "provenance.json").write_text(json.dumps({"files": {"model.safetensors": "0" * 64}}))
     with pytest.raises(UnfitModelError, match="does not match its checksum"):
         check(folder)
 
@@ -309,3 +309,4 @@ def test_smollm2_answers_sensibly(node: Service, models_dir: Path) -> None:
     answer = node.ok("/v1/chat/completions", body(model=REAL, messages=question, max_tokens=12))
 
     assert "Paris" in answer["choices"][0]["message"]["content"]
+    assert node.metric(f'mlnode_model_artifact_verified{{model="{REAL}"}}') == 1
