@@ -68,14 +68,14 @@ def _participants_errors(state: GenesisState) -> Iterator[str]:
 def _nodes_errors(state: GenesisState) -> Iterator[str]:
     addresses = {each.address for each in state.participants}
     keys: set[tuple[str, str]] = set()
-    sequences: set[int] = {0}
+    sequences: set[int] = set()
     for each in state.nodes:
         where = f"node {each.node.node_id} of {each.participant}"
         if each.participant not in addresses:
             yield f"{where}: its participant is not in the genesis"
         if (each.participant, each.node.node_id) in keys:
             yield f"{where} stands twice"
-        if each.sequence and (each.sequence in sequences or each.sequence >= state.node_sequence):
+        if state.node_sequence and (each.sequence in sequences or each.sequence >= state.node_sequence):
             yield f"{where}: sequence {each.sequence} is taken or not below node_sequence"
         for error in node_errors(each.node):
             yield f"{where}: {error}"
@@ -84,7 +84,7 @@ def _nodes_errors(state: GenesisState) -> Iterator[str]:
 
 
 def init_genesis(ctx: Context, state: GenesisState) -> None:
-    """Nodes without a sequence are numbered in the order in which they stand."""
+    """Without a node_sequence, nodes are numbered in the order in which they stand."""
     PARAMS.set(ctx, state.params if state.HasField("params") else DEFAULT_PARAMS)
     for each in state.participants:
         _store_participant(ctx, each)
@@ -93,7 +93,7 @@ def init_genesis(ctx: Context, state: GenesisState) -> None:
     for node in state.nodes:
         stored = RegisteredNode()
         stored.CopyFrom(node)
-        stored.sequence = node.sequence or NODE_SEQUENCE.next(ctx)
+        stored.sequence = node.sequence if state.node_sequence else NODE_SEQUENCE.next(ctx)
         store_node(ctx, stored)
     for retired in state.retired_keys:
         RETIRED_KEYS.set(ctx, consensus_address(retired.validator_key), retired)

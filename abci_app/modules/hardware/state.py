@@ -14,7 +14,7 @@ INVALID: KeySet[str] = KeySet("hardware/invalid", STR)
 
 # By participant and node id.
 NODES: Map[tuple[str, str], RegisteredNode] = Map("hardware/nodes", (STR, STR), RegisteredNode)
-NODE_SEQUENCE = Sequence("hardware/node_sequence", first=1)
+NODE_SEQUENCE = Sequence("hardware/node_sequence")
 
 # By model, participant and node id: the nodes that declare the model.
 NODES_BY_MODEL: KeySet[tuple[str, str, str]] = KeySet("hardware/nodes_by_model", (STR, STR, STR))
