@@ -32,10 +32,10 @@ def submit_poc_batch(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch) -> None:
     wrong = refusals.window_refusals(record, ctx.height, window, msg.poc_stage_start_height, "batches")
     if record is None:
         raise BatchRefused(wrong)
-    node = hardware.get_node(ctx, msg.creator, msg.node_id) if _can_be_key(msg.node_id) else None
+    node = hardware.get_node(ctx, msg.creator, msg.node_id)
     former = node and state.NODES.get(ctx, (record.height_start, msg.creator, msg.node_id))
     former = former or poc_pb2.NodeNonces(participant=msg.creator, node_id=msg.node_id)
-    sender = _batch_sender(ctx, record, node, former)
+    sender = _batch_sender(ctx, node, former)
     wrong += refusals.batch_refusals(msg, sender, record.height_start, record.params.poc)
     if wrong:
         raise BatchRefused(wrong)
@@ -54,24 +54,17 @@ def submit_poc_batch(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch) -> None:
 
 
 def _batch_sender(
-    ctx: Context,
-    record: epochs_pb2.EpochRecord,
-    node: hardware_pb2.RegisteredNode | None,
-    former: poc_pb2.NodeNonces,
+    ctx: Context, node: hardware_pb2.RegisteredNode | None, former: poc_pb2.NodeNonces
 ) -> refusals.BatchSender:
     participant = hardware.get_participant(ctx, former.participant)
     return refusals.BatchSender(
         participant=participant,
         node=node,
-        barred=participant is not None and keeper.is_barred(participant, record),
+        barred=keeper.is_invalid(participant),
         holds_poc_slot=keeper.holds_poc_slot(ctx, former.participant, former.node_id),
         nonce_next=former.nonce_next,
         nonces_total=former.nonces_total,
     )
-
-
-def _can_be_key(text: str) -> bool:
-    return "\0" not in text
 
 
 def _store_batch(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch) -> None:
@@ -154,7 +147,8 @@ def _tallies(
 ) -> dict[str, poc_pb2.PocTally | None]:
     names = [verdict.participant for verdict in msg.verdicts]
     return {
-        name: state.TALLIES.get(ctx, (record.height_start, name)) if _can_be_key(name) else None
+        # No text with a zero byte is a key, so nobody of such a name has nonces.
+        name: state.TALLIES.get(ctx, (record.height_start, name)) if "\0" not in name else None
         for name in names
     }
 

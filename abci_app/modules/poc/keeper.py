@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.modules import epochs, hardware, models
-from abci_app.modules.hardware.rules import assigned_model
 from abci_app.modules.poc import state
-from abci_app.modules.poc.rules import in_quarantine
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
@@ -44,32 +42,27 @@ def validation_window(record: epochs_pb2.EpochRecord | None) -> tuple[int, int]:
 # participants and nodes
 
 
-def is_barred(participant: hardware_pb2.Participant, record: epochs_pb2.EpochRecord) -> bool:
-    """Whether a participant is INVALID and may not mine for the record's epoch yet."""
-    return participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID and in_quarantine(
-        participant.epoch_invalid, record.params.epoch.quarantine_epochs, record.index
-    )
+def is_invalid(participant: hardware_pb2.Participant | None) -> bool:
+    """Whether a participant is INVALID; a switch at the end of its quarantine makes it ACTIVE again."""
+    return participant is not None and participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID
 
 
-def serving_nodes(ctx: Context) -> Iterator[tuple[str, str, epochs_pb2.MLNodeInfo]]:
-    """(model id, participant, node) of every node with weight in the effective group, each where it serves.
-
-    The model id is empty for nodes that have weight but no model.
-    """
+def weighted_nodes(ctx: Context) -> Iterator[tuple[str, epochs_pb2.MLNodeInfo]]:
+    """(participant, node) of every node with weight in the effective group, even where it serves no model."""
     epoch = epochs.state(ctx).epoch_effective
     parent = epochs.group(ctx, epoch)
-    for model_id in ("", *(parent.sub_group_models if parent else ())):
+    for model_id in ("", *(parent.sub_group_models if parent is not None else ())):
         for member in epochs.members(ctx, epoch, model_id):
             for node in member.ml_nodes:
                 if node.poc_weight:
-                    yield model_id, member.member_address, node
+                    yield member.member_address, node
 
 
 def holds_poc_slot(ctx: Context, participant: str, node_id: str) -> bool:
     """Whether a node of the effective group serves through the PoC period."""
     epoch = epochs.state(ctx).epoch_effective
     parent = epochs.group(ctx, epoch)
-    for model_id in parent.sub_group_models if parent else ():
+    for model_id in parent.sub_group_models if parent is not None else ():
         member = epochs.member(ctx, epoch, model_id, participant)
         for node in member.ml_nodes if member else ():
             if node.node_id == node_id and has_poc_slot(node):
@@ -110,15 +103,24 @@ def slots_of_validator(
 
 def _powers_at_validation(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, int]:
     """The voting powers as they were at T: all verdicts of a stage must see the same draw."""
-    height = epochs.stage_heights(record.params.epoch, record.height_start).validation_start
-    powers = {}
-    for member in epochs.members(ctx, epochs.state(ctx).epoch_effective):
-        participant = hardware.get_participant(ctx, member.member_address)
-        invalid = participant is not None and participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID
-        if participant is None or (invalid and participant.height_invalid <= height):
-            continue
-        powers[member.member_address] = member.voting_power
-    return powers
+    fell_later = set(invalid_since(ctx, validation_window(record)[0]))
+    invalid_at_t = {*hardware.invalid_participants(ctx)}.difference(fell_later)
+    return {
+        member.member_address: member.voting_power
+        for member in epochs.members(ctx, epochs.state(ctx).epoch_effective)
+        if member.member_address not in invalid_at_t
+    }
+
+
+def invalid_since(ctx: Context, height: int) -> list[str]:
+    """The participants that became INVALID at a height or later, by address."""
+    found = []
+    for address in hardware.invalid_participants(ctx):
+        participant = hardware.get_participant(ctx, address)
+        assert participant is not None, f"{address} is INVALID but no participant"
+        if participant.height_invalid >= height:
+            found.append(address)
+    return found
 
 
 def add_to_tally(tally: poc_pb2.PocTally, validation: poc_pb2.PocValidation, sign: int) -> None:
@@ -189,7 +191,7 @@ def _nodes_serving(ctx: Context, model_id: str) -> list[tuple[str, str]]:
     return [
         (each.participant, each.node.node_id)
         for each in hardware.get_nodes_for_model(ctx, model_id)
-        if assigned_model(each.node.models, registered) == model_id
+        if hardware.assigned_model(each.node.models, registered) == model_id
     ]
 
 

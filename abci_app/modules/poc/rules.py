@@ -90,16 +90,8 @@ class ParticipantFacts:
     nodes: tuple[NodeFacts, ...]
     # ACCEPTED, FRAUD or UNDECIDED; nobody is judged without nonces, then it is UNSPECIFIED.
     outcome: reasons_pb2.Reason = reasons_pb2.REASON_UNSPECIFIED
-    # INVALID, and not yet out of quarantine.
+    # INVALID: until its quarantine ends it has no weight.
     barred: bool = False
-
-
-def in_quarantine(epoch_invalid: int, quarantine_epochs: int, epoch_index: int) -> bool:
-    """Whether who became INVALID in `epoch_invalid` may not yet mine for `epoch_index`.
-
-    It is never less than one epoch, so nobody comes back into a group in which it was INVALID.
-    """
-    return epoch_index <= epoch_invalid + max(1, quarantine_epochs)
 
 
 def unit_changed(old: params_pb2.Params, new: params_pb2.Params) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from abci_app.modules import epochs, hardware
 from abci_app.modules.poc import keeper, rules, state
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
-from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
@@ -30,7 +29,7 @@ _BY_STAGE: tuple[Map[Any, Any], ...] = (
 def compute_new_weights(ctx: Context, record: epochs_pb2.EpochRecord) -> list[epochs_pb2.ActiveParticipant]:
     """Who has weight in the next group, by address: decides the vote, then mined and preserved weights.
 
-    Stores every outcome and every node's weight or its lack. Who comes back from quarantine is ACTIVE again.
+    Stores every outcome, and of every node its weight or why it has none.
     """
     outcomes = _decide(ctx, record)
     facts = _facts(ctx, record, outcomes)
@@ -45,16 +44,14 @@ def compute_new_weights(ctx: Context, record: epochs_pb2.EpochRecord) -> list[ep
         participant = hardware.get_participant(ctx, each.address)
         assert participant is not None, "weight comes from the nodes of participants"
         each.url = participant.url
-        if participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID:
-            active_again = hardware_pb2.PARTICIPANT_STATUS_ACTIVE
-            hardware.set_status(ctx, each.address, active_again, reasons_pb2.REASON_UNSPECIFIED, record.index)
     return active
 
 
 def _decide(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, reasons_pb2.Reason]:
     powers = epochs.voting_powers(ctx)
     power_total = sum(powers.values())
-    silenced = _silenced(ctx, record)
+    # What members said that became INVALID since does not count.
+    silenced = keeper.invalid_since(ctx, keeper.validation_window(record)[0])
     outcomes = {}
     for (_, participant), tally in list(state.TALLIES.walk(ctx, (record.height_start,))):
         for validator in silenced:
@@ -74,33 +71,18 @@ def _announce(ctx: Context, record: epochs_pb2.EpochRecord, outcome: poc_pb2.Poc
     ctx.emit("poc_not_accepted", epoch=record.index, participant=outcome.participant, reason=word)
 
 
-def _silenced(ctx: Context, record: epochs_pb2.EpochRecord) -> list[str]:
-    """Members that became INVALID after verdicts were open: what they said does not count."""
-    first, _ = keeper.validation_window(record)
-    silenced = []
-    for member in epochs.members(ctx, epochs.state(ctx).epoch_effective):
-        participant = hardware.get_participant(ctx, member.member_address)
-        if (
-            participant is not None
-            and participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID
-            and participant.height_invalid >= first
-        ):
-            silenced.append(member.member_address)
-    return silenced
-
-
 def _facts(
     ctx: Context, record: epochs_pb2.EpochRecord, outcomes: dict[str, reasons_pb2.Reason]
 ) -> list[rules.ParticipantFacts]:
     snapshot: dict[str, dict[str, epochs_pb2.MLNodeInfo]] = {}
-    for _, address, info in keeper.serving_nodes(ctx):
+    for address, info in keeper.weighted_nodes(ctx):
         snapshot.setdefault(address, {})[info.node_id] = info
     return [
         rules.ParticipantFacts(
             address=participant.address,
             nodes=_node_facts(ctx, record, participant.address, snapshot.get(participant.address, {})),
             outcome=outcomes.get(participant.address, reasons_pb2.REASON_UNSPECIFIED),
-            barred=keeper.is_barred(participant, record),
+            barred=keeper.is_invalid(participant),
         )
         for participant in hardware.participants(ctx)
     ]
@@ -158,7 +140,7 @@ def prune(ctx: Context, budget: int) -> int:
     retention = max(1, epochs.params(ctx).epoch.retention_epochs)
     for table in _BY_STAGE:
         bulk = table is state.CLAIMS or table is state.NONCES
-        oldest = epochs.record(ctx, effective if bulk else max(0, effective - retention + 1))
+        oldest = epochs.record(ctx, effective if bulk else max(0, effective - retention))
         removed += _clear_before(ctx, table, oldest.height_start if oldest else 0, budget - removed)
     return removed
 

@@ -74,11 +74,12 @@ def eligibility(
 ) -> reasons_pb2.Reason:
     """ELIGIBLE, or the first reason why a node may not be drawn."""
     checks = (
+        # First, since an INVALID participant's nodes have lost their slots as well.
+        (node.participant_invalid, reasons_pb2.REASON_PARTICIPANT_INVALID),
         (not node.serves, reasons_pb2.REASON_NOT_SERVING),
         (node.throughput == 0, reasons_pb2.REASON_ZERO_THROUGHPUT),
         (node.pending_model_change, reasons_pb2.REASON_PENDING_MODEL_CHANGE),
         (node.disabled, reasons_pb2.REASON_NODE_DISABLED),
-        (node.participant_invalid, reasons_pb2.REASON_PARTICIPANT_INVALID),
         (node.unproved >= params.max_consecutive_preserved_epochs, reasons_pb2.REASON_UNPROVED),
         (anyone_served and node.served < params.min_served, reasons_pb2.REASON_MIN_SERVED),
         (node.availability_bps < AVAILABLE_BPS, reasons_pb2.REASON_AVAILABILITY),

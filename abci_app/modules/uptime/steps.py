@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.modules import epochs, hardware, inference, models
-from abci_app.modules.hardware.rules import assigned_model
 from abci_app.modules.uptime import rules, state
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
@@ -63,7 +62,7 @@ def set_real_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> Non
 def set_expected_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     """After formation: both expected values of each model of the new group, from the epoch that ends."""
     effective = epochs.state(ctx).epoch_effective
-    for group in _subgroups(ctx, record.index):
+    for group in epochs.subgroups(ctx, record.index):
         former = epochs.group(ctx, effective, group.model_id)
         history = list(former.real_throughput_vector) if former is not None else []
         expected = rules.expected_at_formation(history, group.total_throughput, record.params.uptime)
@@ -72,14 +71,8 @@ def set_expected_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> Non
         epochs.set_group(ctx, group)
 
 
-def _subgroups(ctx: Context, epoch: int | None = None) -> Iterator[epochs_pb2.EpochGroup]:
-    """The model subgroups of an epoch, by default of the effective one, by model id."""
-    index = epochs.state(ctx).epoch_effective if epoch is None else epoch
-    parent = epochs.group(ctx, index)
-    for model_id in parent.sub_group_models if parent is not None else ():
-        group = epochs.group(ctx, index, model_id)
-        assert group is not None, f"epoch {index} has no subgroup of {model_id}"
-        yield group
+def _subgroups(ctx: Context) -> list[epochs_pb2.EpochGroup]:
+    return epochs.subgroups(ctx, epochs.state(ctx).epoch_effective)
 
 
 def _set_slot(vector: MutableSequence[int], slot: int, value: int) -> None:
@@ -161,7 +154,7 @@ def _node_facts(
                 serves=_has_slot(node, epochs_pb2.PRE_POC_SLOT),
                 throughput=node.throughput,
                 pending_model_change=registered is None
-                or assigned_model(registered.node.models, registered_models) != model_id,
+                or hardware.assigned_model(registered.node.models, registered_models) != model_id,
                 disabled=registered is not None
                 and registered.node.status == hardware_pb2.ML_NODE_STATUS_DISABLED,
                 participant_invalid=participant is None
@@ -214,7 +207,7 @@ def remember_preserved(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
 def prune(ctx: Context, budget: int) -> int:
     """Removes at most `budget` traces of draws that are past their retention; returns how many."""
     retention = max(1, epochs.params(ctx).epoch.retention_epochs)
-    oldest = epochs.state(ctx).epoch_effective - retention + 1
+    oldest = epochs.state(ctx).epoch_effective - retention
     removed = 0
     for key in state.ALLOCATIONS.keys(ctx):
         if key[0] >= oldest or removed >= budget:
