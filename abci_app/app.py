@@ -1,7 +1,7 @@
 """The application: its modules in order, its ante chain, and what each ABCI call does with them.
 
-Between Commits nothing is on disk. FinalizeBlock computes a block on an overlay and its app hash; Commit writes both
-in one batch. Both can be asked again after a crash.
+Between Commits nothing is on disk. FinalizeBlock computes a block on an overlay and its app hash; Commit
+writes both in one batch. Both can be asked again after a crash.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from abci_app.kernel.block import (
     encode_messages,
     encode_result,
 )
-from abci_app.kernel.collections import Item
+from abci_app.kernel.collections import NAMES, Item
 from abci_app.kernel.context import Block, Context, Event, Mode
 from abci_app.kernel.errors import TxError
 from abci_app.kernel.store import Overlay
@@ -41,6 +41,7 @@ from protocol.pool import POOL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from abci_app.kernel.kv import Reader
     from abci_app.kernel.module import Module
     from abci_app.kernel.store import KV, Staged, Store
     from abci_app.kernel.tx import Tx
@@ -64,11 +65,11 @@ MODULES: tuple[Module, ...] = (
     gov.MODULE,
 )
 
-# Names of the store's trees; those that begin with a tilde are bulk and outside of the app hash.
-STORES: tuple[str, ...] = (*sorted(["app", *(module.name for module in MODULES)]), "~poc")
-
 LAST_BLOCK: Item[app_pb2.LastBlock] = Item("app/last_block", app_pb2.LastBlock)
 CONSENSUS_PARAMS: Item[params_pb2.ConsensusParams] = Item("app/consensus_params", params_pb2.ConsensusParams)
+
+# Names of the store's parts, as the collections declare them; those that begin with a tilde are bulk.
+STORES: tuple[str, ...] = tuple(sorted({name.partition("/")[0] for name in NAMES}))
 
 PRUNED: tuple[Callable[[Context, int], int], ...] = (
     poc.prune,
@@ -110,7 +111,7 @@ def begin_block(ctx: Context, misbehaviour: Iterable[bytes]) -> None:
 
 
 def end_block(ctx: Context) -> None:
-    """What follows a block's transactions. An exception here is our own bug and stops the node before Commit."""
+    """What follows a block's transactions. An exception here is our own bug and stops the node."""
     inference.close_due(ctx)
     stages.run_due(ctx)
     gov.end_block(ctx)
@@ -121,7 +122,10 @@ def end_block(ctx: Context) -> None:
 
 
 class App:
-    """The chain behind the ABCI server. `verify_all` checks many signatures at once, on threads of the node's."""
+    """The chain behind the ABCI server.
+
+    `verify_all` checks many signatures at once, on the node's threads.
+    """
 
     def __init__(
         self,
@@ -152,7 +156,7 @@ class App:
         return self.last_block.chain_id
 
     def _read_last_block(self) -> Block:
-        last = LAST_BLOCK.get(Context(Block("", 0), self.store))
+        last = LAST_BLOCK.get(Context(Block("", 0), Overlay(self.store)))
         return Block("", 0) if last is None else Block(last.chain_id, last.height, last.time_ns, last.hash)
 
     def context_at(self, height: int = 0) -> Context:
@@ -212,7 +216,7 @@ class App:
 
     def prepare_proposal(self, req: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
         """The transactions that pass the ante chain one after another, within the limits of bytes and gas."""
-        overlay = Overlay(self._base())
+        overlay = Overlay(self.committed_state())
         block = Block(self.chain_id, req.height, req.time.seconds * 10**9 + req.time.nanos)
         gas_max, bytes_left, gas_left = self._max_gas(), req.max_tx_bytes, self._max_gas()
         chosen: list[bytes] = []
@@ -249,7 +253,7 @@ class App:
             req.hash,
             req.proposer_address,
         )
-        overlay = Overlay(self._base())
+        overlay = Overlay(self.committed_state())
         txs = [(raw, self._try_decode(raw)) for raw in req.txs]
         self._verify_ahead(overlay, block, [tx for _, tx in txs if tx is not None])
 
@@ -294,14 +298,15 @@ class App:
         return self.queries.abci_query(req)
 
     def simulate(self, raw: bytes) -> TxResult:
-        """Runs a transaction with its messages on the latest state and forgets it; gas is counted, not bounded."""
+        """Runs a transaction on the latest state and forgets it; gas is counted, not bounded."""
         ctx = self.context_at()
         block = Block(ctx.chain_id, ctx.height + 1, ctx.block.time_ns)
         return self._runner.run(ctx.kv, block, raw, Mode.SIMULATE)
 
     # Within
 
-    def _base(self) -> KV:
+    def committed_state(self) -> Reader:
+        """The latest state, also between InitChain and the first Commit."""
         return self._genesis if self._genesis is not None else self.store
 
     def _with_genesis(self, overlay: Overlay) -> dict[bytes, bytes | None]:
@@ -312,7 +317,7 @@ class App:
         return Block(self.chain_id, self.last_block.height + 1, self.last_block.time_ns)
 
     def _max_gas(self) -> int:
-        params = CONSENSUS_PARAMS.get(Context(self.last_block, self._base()))
+        params = CONSENSUS_PARAMS.get(Context(self.last_block, Overlay(self.committed_state())))
         return params.block.max_gas if params is not None else -1
 
     def _decode(self, raw: bytes) -> Tx:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from abci_app.app import App
     from abci_app.kernel.block import TxResult
 
-# The status of gRPC, the code of codespace `sdk` that ABCI carries for it, and the text that belongs to the code.
+# The status of gRPC, the code of codespace `sdk` that ABCI carries for it, and the text that belongs to the
+# code.
 ABCI_CODES = {
     "NotFound": (22, "key not found"),
     "InvalidArgument": (18, "invalid request"),
@@ -48,7 +49,7 @@ class QueryRouter:
         return path in QUERIES or path in {SIMULATE_PATH, CONSENSUS_PARAMS_PATH}
 
     def answer(self, path: str, data: bytes, height: int = 0) -> tuple[Message, int]:
-        """The answer and the height that it holds for; raises QueryError with the reason why there is none."""
+        """The answer and the height that it holds for; raises QueryError with the reason for none."""
         try:
             ctx = self._app.context_at(height)
         except HeightNotRetained as error:

@@ -1,7 +1,7 @@
 """The stages of an epoch as one table: which stage begins at which height, and what the chain then does.
 
-Stages run after the transactions of their block. A stage runs in the first block whose height is at or past its own
-and whose flag is unset, in the table's order, so no height can skip or repeat one.
+Stages run after the transactions of their block. A stage runs in the first block whose height is at or past
+its own and whose flag is unset, in the table's order, so no height can skip or repeat one.
 """
 
 from __future__ import annotations
@@ -78,7 +78,10 @@ TABLE: tuple[Stage, ...] = (
 
 
 def run_due(ctx: Context) -> None:
-    """Runs every stage that is due and not done. The record of the next epoch is written as the first act of all."""
+    """Runs every stage that is due and not done.
+
+    The record of the next epoch is written as the first act of all.
+    """
     if epochs.upcoming_record(ctx) is None and ctx.height >= epochs.state(ctx).height_next_poc - 1:
         epochs.write_record(ctx)
     for stage in TABLE:

@@ -1,1 +1,1 @@
-"""What every process of Evergrid shares: generated messages and the pure functions that two processes must compute alike."""
+"""What all processes share: generated messages, and pure functions that two of them must compute alike."""

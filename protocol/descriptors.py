@@ -1,4 +1,4 @@
-"""What our descriptors say beyond fields: who signs a message, which HTTP path a query has, which services there are."""
+"""What our descriptors say beyond fields: who signs a message, which paths a query has."""
 
 from __future__ import annotations
 

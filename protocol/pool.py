@@ -1,7 +1,7 @@
 """The descriptor pool of our generated messages.
 
-It is private because client libraries register files of the same names, with other bytes, in protobuf's default
-pool; two files of one name cannot live in one pool.
+It is private because client libraries register files of the same names, with other bytes, in protobuf's
+default pool; two files of one name cannot live in one pool.
 """
 
 from __future__ import annotations

@@ -8,5 +8,5 @@ REQUEST_DOMAIN = "evergrid/request/1"
 
 
 def request_digest(prompt_hash: str, timestamp_ns: int, transfer_address: str) -> bytes:
-    """The 32 bytes to sign: over the SHA-256 of the request's body in hex, the time, and the agent's address."""
+    """The 32 bytes to sign: over the body's SHA-256 in hex, the time, and the transfer agent's address."""
     return digest(REQUEST_DOMAIN, prompt_hash, timestamp_ns, transfer_address)

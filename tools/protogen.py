@@ -23,21 +23,29 @@ DEFAULT_POOL = "from google.protobuf import descriptor_pool as _descriptor_pool"
 
 
 def compile_protos(out: Path) -> None:
-    """Runs protoc over every declaration; raises RuntimeError with its exit code when one does not compile."""
+    """Runs protoc over every declaration; raises RuntimeError with its exit code when one fails."""
     from grpc_tools import protoc  # noqa: PLC0415 - a tool of development, absent from a user's installation
 
     include = str(resources.files("grpc_tools") / "_proto")
     files = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.proto"))
     out.mkdir(parents=True, exist_ok=True)
     code = protoc.main(
-        ["protoc", f"-I{SOURCE}", f"-I{include}", f"--python_out={out}", f"--pyi_out={out}", *WELL_KNOWN, *files]
+        [
+            "protoc",
+            f"-I{SOURCE}",
+            f"-I{include}",
+            f"--python_out={out}",
+            f"--pyi_out={out}",
+            *WELL_KNOWN,
+            *files,
+        ]
     )
     if code:
         raise RuntimeError(f"protoc failed with exit code {code}")
 
 
 def rewrite(text: str) -> str:
-    """Moves the imports of one generated file into `protocol.gen` and its descriptors into the private pool."""
+    """Moves the imports of one generated file into `protocol.gen`, its descriptors into the private pool."""
 
     def moved(match: re.Match[str]) -> str:
         package = match.group(1)

@@ -1,4 +1,7 @@
-"""Runs transactions: decode, ante, messages. What the sender got wrong becomes a result; what we got wrong is counted."""
+"""Runs transactions: decode, ante, messages.
+
+What the sender got wrong becomes a result; what we got wrong is counted.
+"""
 
 from __future__ import annotations
 
@@ -166,7 +169,7 @@ def _length(size: int) -> bytes:
 
 
 def encode_event(event: Event) -> bytes:
-    """The bytes of tendermint.abci.Event, every attribute indexed; by hand, since blocks hold tens of thousands."""
+    """The bytes of tendermint.abci.Event, every attribute indexed; by hand, since blocks hold thousands."""
     kind = event.type.encode()
     parts = [b"\x0a", _length(len(kind)), kind]
     for key, value in event.attributes:

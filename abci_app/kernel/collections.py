@@ -1,7 +1,7 @@
 """Typed state: a module's declarations of its collections are the schema of its part of the store.
 
-A key in the store is the collection's name, which begins with the store's name, a slash, and the encoded key. Encodings
-keep the order of what they encode, so a walk goes by number, and text by its UTF-8 bytes.
+A key in the store is the collection's name, which begins with the store's name, a slash, and the encoded
+key. Encodings keep the order of what they encode, so a walk goes by number, and text by its UTF-8 bytes.
 """
 
 from __future__ import annotations

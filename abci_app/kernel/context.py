@@ -42,7 +42,10 @@ class Block:
 
 
 class Gas:
-    """Counts what a transaction uses; past the limit it raises OutOfGas. limit None: counts without a bound."""
+    """Counts what a transaction uses; past the limit it raises OutOfGas.
+
+    limit None: counts without a bound.
+    """
 
     __slots__ = ("limit", "used")
 
@@ -93,7 +96,7 @@ class Context:
 
     @contextmanager
     def branch(self) -> Iterator[Context]:
-        """A context whose writes and events join this one when the block ends well, and vanish when it raises."""
+        """A context whose writes and events join this one when all ends well, and vanish when it raises."""
         overlay = Overlay(self.kv)
         child = Context(self.block, overlay, self.gas, self.mode)
         yield child
@@ -101,7 +104,7 @@ class Context:
         self.events += child.events
 
 
-def _text(value: str | int | bool) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

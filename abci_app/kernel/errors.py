@@ -1,4 +1,7 @@
-"""What a sender or a reader can get wrong. Codes and texts of codespace `sdk` are those that wallets match."""
+"""What a sender or a reader can get wrong.
+
+Codes and texts of codespace `sdk` are those that wallets match.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,10 @@ class InvalidGasLimit(TxError):
 
 
 class QueryError(Exception):
-    """A query that cannot be answered. `status` is the name of the gRPC status; the text is for the reader."""
+    """A query that cannot be answered.
+
+    `status` is the name of the gRPC status; the text is for the reader.
+    """
 
     def __init__(self, status: str, text: str) -> None:
         super().__init__(text)

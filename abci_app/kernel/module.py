@@ -69,7 +69,10 @@ def _route_by_request(message: type[Message]) -> Route:
 def handles(
     message: type[M],
 ) -> Callable[[Callable[[Context, M], Message | None]], Callable[[Context, M], Message | None]]:
-    """Registers the decorated function as the one handler of a message. Returning None answers an empty response."""
+    """Registers the decorated function as the one handler of a message.
+
+    Returning None answers an empty response.
+    """
     raw = cast("type[Message]", message)
 
     def register(handler: Callable[[Context, M], Message | None]) -> Callable[[Context, M], Message | None]:

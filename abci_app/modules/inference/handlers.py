@@ -41,7 +41,7 @@ def start_inference(ctx: Context, msg: MsgStartInference) -> None:
         inference = _stamped(ctx, msg.inference_id, msg.model_id, msg.executor)
         if not keeper.may_execute(ctx, msg.model_id, msg.executor):
             raise ExecutorRefused(
-                f"no_slot_in_force: {msg.executor} has no node of {msg.model_id} that may serve at this height"
+                f"no_slot_in_force: {msg.executor} has no node of {msg.model_id} that may serve now"
             )
     elif inference.status != INFERENCE_STATUS_FINISH_FIRST:
         raise InferenceExists(f"inference {msg.inference_id} was started already")
@@ -89,7 +89,7 @@ def finish_inference(ctx: Context, msg: MsgFinishInference) -> None:
         inference = _stamped(ctx, msg.inference_id, msg.model_id, msg.creator)
         if not keeper.may_execute(ctx, msg.model_id, msg.creator):
             raise ExecutorRefused(
-                f"no_slot_in_force: {msg.creator} has no node of {msg.model_id} that may serve at this height"
+                f"no_slot_in_force: {msg.creator} has no node of {msg.model_id} that may serve now"
             )
     elif inference.status != INFERENCE_STATUS_STARTED:
         raise InferenceExists(f"inference {msg.inference_id} was finished or closed already")
@@ -156,8 +156,7 @@ def _check_request(ctx: Context, msg: MsgStartInference) -> None:
     """A transfer agent shows the requester's signature; each is accepted once."""
     if msg.requested_by in {"", msg.creator}:
         return
-    account = auth.get_account(ctx, msg.requested_by)
-    public_key = auth.public_key_of(account) if account is not None else b""
+    public_key = auth.public_key(ctx, msg.requested_by)
     if not public_key:
         raise RequestRefused(f"the public key of {msg.requested_by} is not known on chain")
     signed = request_digest(msg.prompt_hash, msg.request_timestamp, msg.creator)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from abci_app.modules import auth, bank, epochs, hardware
 from abci_app.modules.inference import rules, state
 from protocol.address import module_account
-from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
 from protocol.gen.evergrid.inference.v1.inference_pb2 import InferenceStatistics
@@ -36,15 +35,13 @@ def inference_params(ctx: Context) -> InferenceParams:
 def pay(ctx: Context, recipient: str, amount: int) -> None:
     """Coins from the module's account."""
     if amount:
-        coin = Coin(denom=auth.fee_params(ctx).denom, amount=str(amount))
-        bank.send_coins(ctx, module_account(ACCOUNT), recipient, [coin])
+        bank.send_coins(ctx, module_account(ACCOUNT), recipient, {auth.fee_params(ctx).denom: amount})
 
 
 def collect(ctx: Context, payer: str, amount: int) -> None:
     """Coins into the module's account; raises InsufficientFunds."""
     if amount:
-        coin = Coin(denom=auth.fee_params(ctx).denom, amount=str(amount))
-        bank.send_coins(ctx, payer, module_account(ACCOUNT), [coin])
+        bank.send_coins(ctx, payer, module_account(ACCOUNT), {auth.fee_params(ctx).denom: amount})
 
 
 def unit_price(ctx: Context, epoch: int) -> int:
@@ -64,7 +61,7 @@ def serving_nodes(member: ValidationWeight, slots: list[TimeSlot]) -> list[str]:
 
 
 def may_execute(ctx: Context, model_id: str, executor: str) -> bool:
-    """Whether the executor has a node of the model whose slot was in force within the grace up to this height."""
+    """Whether the executor has a node of the model whose slot was in force within the grace until now."""
     participant = hardware.get_participant(ctx, executor)
     if participant is None or participant.status == PARTICIPANT_STATUS_INVALID:
         return False

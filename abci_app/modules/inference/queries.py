@@ -88,7 +88,7 @@ def governance_pricing(ctx: Context, _request: pb.QueryGovernancePricingRequest)
 
 @answers(pb.QueryExecutorsRequest)
 def executors(ctx: Context, request: pb.QueryExecutorsRequest) -> pb.QueryExecutorsResponse:
-    """Who may serve a model in the next block, each with the throughput of its nodes whose slot is in force."""
+    """Who may serve a model in the next block, with the throughput of its nodes whose slot is in force."""
     epoch = epochs.state(ctx).epoch_effective
     if epochs.group(ctx, epoch, request.model_id) is None:
         raise not_found(f"{request.model_id} is no model of epoch {epoch}")

@@ -1,4 +1,4 @@
-"""Pure rules of inference: what a request must look like, what it costs, who was available, the price's median."""
+"""Pure rules of inference: what a request looks like, what it costs, who was available, the median price."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def availability(
 ) -> int:
     """A participant's availability in basis points (protocol, section 7).
 
-    Of the missed inferences at most a quarter of the total counts for any one creator, so that nobody alone can
-    take a rival's reward by requests that it never lets finish.
+    Of the missed inferences at most a quarter of the total counts for any one creator, so that nobody alone
+    can take a rival's reward by requests that it never lets finish.
     """
     if invalid:
         return 0
@@ -89,7 +89,7 @@ def availability(
 
 
 def weighted_median(proposals: Iterable[tuple[int, int]]) -> int | None:
-    """The lowest price at which half of the weight proposes that or less; None where nobody with weight proposes."""
+    """The lowest price at which half of the weight proposes that or less; None where no weight proposes."""
     ordered = sorted((price, weight) for price, weight in proposals if weight > 0)
     total = sum(weight for _, weight in ordered)
     so_far = 0

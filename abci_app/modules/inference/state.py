@@ -11,7 +11,8 @@ INFERENCES: Map[str, Inference] = Map("inference/inferences", STR, Inference)
 EXPIRING: KeySet[tuple[int, str]] = KeySet("inference/expiring", (U64, STR))
 FINALIZING: KeySet[tuple[int, str]] = KeySet("inference/finalizing", (U64, STR))
 
-# Signed requests that were accepted, by their time: the time of a request bounds how long it must be remembered.
+# Signed requests that were accepted, by their time: the time of a request bounds how long it must be
+# remembered.
 REQUESTS_USED: KeySet[tuple[int, bytes]] = KeySet("inference/requests_used", (U64, BYTES))
 
 # By epoch (the one effective when it happened), then participant.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from abci_app.modules import epochs
 from abci_app.modules.inference import keeper, rules, state
@@ -13,6 +13,7 @@ from protocol.gen.evergrid.inference.v1.inference_pb2 import (
 )
 
 if TYPE_CHECKING:
+    from abci_app.kernel.collections import Map
     from abci_app.kernel.context import Context
     from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord
     from protocol.gen.evergrid.inference.v1.inference_pb2 import Inference
@@ -62,7 +63,7 @@ def _forget_requests(ctx: Context) -> None:
 
 
 def freeze_price(ctx: Context, record: EpochRecord) -> None:
-    """Writes the unit price of the group just formed: the median of its members' proposals, or the former price."""
+    """Writes the unit price of the group just formed: the median of its members' proposals, or the former."""
     group = epochs.group(ctx, record.index)
     assert group is not None, f"epoch {record.index} has no group to price"
     weights = {member.member_address: member.weight for member in epochs.members(ctx, record.index)}
@@ -81,17 +82,23 @@ def prune(ctx: Context, budget: int) -> int:
     if oldest > 0:
         done += _prune_closed(ctx, oldest, budget)
         for collection in (state.STATISTICS, state.MISSED_BY, state.SERVED):
-            for key in collection.keys(ctx):  # type: ignore[attr-defined]
-                if key[0] >= oldest or done >= budget:
-                    break
-                collection.remove(ctx, key)  # type: ignore[attr-defined]
-                done += 1
+            done += _prune_epochs(ctx, cast("Map[tuple[Any, ...], Any]", collection), oldest, budget - done)
     height_oldest = ctx.height - retained.retention_epochs * retained.epoch_length
     for height, model_id in state.TOKENS_BY_HEIGHT.walk(ctx):
         if height >= height_oldest or done >= budget:
             break
         state.TOKENS.remove(ctx, (model_id, height))
         state.TOKENS_BY_HEIGHT.remove(ctx, (height, model_id))
+        done += 1
+    return done
+
+
+def _prune_epochs(ctx: Context, collection: Map[tuple[Any, ...], Any], oldest: int, budget: int) -> int:
+    done = 0
+    for key in collection.keys(ctx):
+        if key[0] >= oldest or done >= budget:
+            break
+        collection.remove(ctx, key)
         done += 1
     return done
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from abci_app.kernel.module import Module
 from abci_app.modules.rewards import queries, state
 from abci_app.modules.rewards.steps import (
-    COMMUNITY_POOL,
     get_participant_model_coverage,
     get_settle_amount,
     get_settle_amounts,
@@ -59,5 +58,4 @@ MODULE = Module(
     genesis=GenesisState,
     init_genesis=_init_genesis,
     export_genesis=_export_genesis,
-    accounts=(COMMUNITY_POOL,),
 )

@@ -1,4 +1,4 @@
-"""Pure rules of settlement (protocol, section 7): emission, coverage, what each member gets and what the pool keeps."""
+"""Pure rules of settlement (protocol, section 7): emission, coverage, members' shares, the pool's rest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of the ending epoch: its weight of nodes that have a model, how available it was, its coverage."""
+    """A member of the ending epoch: weight of its nodes that have a model, availability, coverage."""
 
     address: str
     weight: int
@@ -59,7 +59,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Whether a participant covers every model that counts, and the weights that it has and needs, by model."""
+    """Whether a participant covers every model that counts; the weights that it has and needs, by model."""
 
     covered: bool
     models: tuple[tuple[str, int, int, bool], ...] = field(default=())
@@ -81,8 +81,8 @@ def coverage(
 ) -> Coverage:
     """Whether the weights on each model reach max(weight_min, weight * share / models).
 
-    Models without a subgroup in the epoch before are left out: nobody had a chance to prepare for them. If none
-    remains, no one is covered.
+    Models without a subgroup in the epoch before are left out: nobody had a chance to prepare for them. If
+    none remains, no one is covered.
     """
     needed = max(weight_min, weight * share_bps // (BPS * len(models))) if models else weight_min
     rows = tuple(
@@ -95,7 +95,8 @@ def coverage(
 def settle(params: RewardParams, reward: int, left_under_cap: int, members: Sequence[Member]) -> Settlement:
     """Splits an epoch's reward over its members, given what may still be minted.
 
-    Forfeits and rounding go to the community pool, never to the other members: nobody gains from another's loss.
+    Forfeits and rounding go to the community pool, never to the other members: nobody gains from another's
+    loss.
     """
     weight_total = sum(member.weight for member in members)
     if weight_total == 0:

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING
 from abci_app.modules import auth, bank, epochs, inference
 from abci_app.modules.rewards import rules, state
 from protocol.address import module_account
-from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.evergrid.rewards.v1.rewards_pb2 import Emission, EpochSettlement, SettleAmount
 
 if TYPE_CHECKING:
     from abci_app.kernel.context import Context
     from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord
     from protocol.gen.evergrid.epochs.v1.params_pb2 import RewardParams
-
-COMMUNITY_POOL = "community_pool"
-FEE_COLLECTOR = "fee_collector"
 
 
 def model_weights(ctx: Context, epoch: int) -> tuple[list[str], dict[str, dict[str, int]]]:
@@ -50,7 +46,7 @@ def _coverage(ctx: Context, epoch: int, models: list[str], weights: dict[str, in
 
 
 def settle_epoch(ctx: Context, record: EpochRecord) -> None:
-    """Computes all amounts of the epoch that ends with this record's switch, mints, and lists what is to be paid."""
+    """Computes all amounts of the epoch that ends with this record's switch, mints, and lists what to pay."""
     _pay(ctx, budget=None)
     ending = epochs.state(ctx).epoch_effective
     assert record.index == ending + 1, "an epoch is settled by the switch to the next"
@@ -143,18 +139,15 @@ def _account_emission(ctx: Context, ending: int, params: RewardParams, minted: i
 
 def _mint(ctx: Context, settlement: rules.Settlement) -> None:
     denom = auth.fee_params(ctx).denom
-    bank.mint(ctx, inference.ACCOUNT, [Coin(denom=denom, amount=str(settlement.minted))])
-    inference.pay(ctx, module_account(COMMUNITY_POOL), settlement.community_pool)
+    bank.mint(ctx, inference.ACCOUNT, {denom: settlement.minted})
+    inference.pay(ctx, module_account(bank.COMMUNITY_POOL), settlement.community_pool)
 
 
 def _sweep_fees(ctx: Context) -> None:
     denom = auth.fee_params(ctx).denom
-    collector = module_account(FEE_COLLECTOR)
+    collector = module_account(bank.FEE_COLLECTOR)
     amount = bank.balance(ctx, collector, denom)
-    if amount:
-        bank.send_coins(
-            ctx, collector, module_account(COMMUNITY_POOL), [Coin(denom=denom, amount=str(amount))]
-        )
+    bank.send_coins(ctx, collector, module_account(bank.COMMUNITY_POOL), {denom: amount})
 
 
 def pay_settlements(ctx: Context) -> None:
@@ -191,7 +184,7 @@ def prune(ctx: Context, budget: int) -> int:
     now = epochs.state(ctx).epoch_effective
     oldest = now - inference.frozen_params(ctx, now).epoch.retention_epochs
     done = 0
-    for key in state.AMOUNTS.keys(ctx):  # noqa: SIM118 - not a dict
+    for key in state.AMOUNTS.keys(ctx):
         if key[0] >= oldest or done >= budget:
             break
         if state.UNPAID.has(ctx, key):
