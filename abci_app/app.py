@@ -140,6 +140,7 @@ class App:
         self._verify_all = verify_all
         self._on_commit = on_commit
         self._retain_heights = retain_heights
+        self.on_bug = on_bug
         self._runner = TxRunner(ante_chain(), on_bug)
         self._decoded: OrderedDict[bytes, Tx] = OrderedDict()
         self._pending: _Pending | None = None
@@ -270,7 +271,7 @@ class App:
         updates = epochs.take_validator_updates(ctx)
 
         staged = self.store.stage(self._with_genesis(overlay), block.height)
-        kinds = (tx.messages[0][0].type_url if tx is not None else "" for _, tx in txs)
+        kinds = (_kind(tx) for _, tx in txs)
         report = BlockReport(block.height, tuple(zip(kinds, results, strict=True)), tuple(ctx.events))
         self._pending = _Pending(staged, block, report)
         tail = abci.ResponseFinalizeBlock(
@@ -354,6 +355,11 @@ class App:
         pending = auth.pending_signatures(Context(block, kv), txs)
         if pending:
             auth.remember_signatures(pending, self._verify_all(pending))
+
+
+def _kind(tx: Tx | None) -> str:
+    """The type of a transaction's first message; empty where it does not decode or has none."""
+    return tx.messages[0][0].type_url if tx is not None and tx.messages else ""
 
 
 def _validator_update(key: bytes, power: int) -> abci.ValidatorUpdate:

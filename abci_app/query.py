@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
+from abci_app.kernel.block import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_LOG
 from abci_app.kernel.errors import QueryError, invalid_argument
 from abci_app.kernel.module import QUERIES
 from abci_app.kernel.store import HeightNotRetained
@@ -31,7 +32,6 @@ ABCI_CODES = {
 }
 ABCI_CODE_ELSE = (6, "unknown request")
 CODE_UNKNOWN_REQUEST = 6
-CODE_INTERNAL = 111222
 STORE_PATH_PARTS = 3
 
 SIMULATE_PATH = "/cosmos.tx.v1beta1.Service/Simulate"
@@ -51,21 +51,29 @@ class QueryRouter:
     def answer(self, path: str, data: bytes, height: int = 0) -> tuple[Message, int]:
         """The answer and the height that it holds for; raises QueryError with the reason for none."""
         try:
-            ctx = self._app.context_at(height)
+            return self._answer(path, data, height)
+        except QueryError:
+            raise
         except HeightNotRetained as error:
             raise invalid_argument(str(error)) from error
-        if path == SIMULATE_PATH:
-            return self._simulate(data), ctx.height
-        try:
-            if path == CONSENSUS_PARAMS_PATH:
-                params = self._app.consensus_params(ctx)
-                return consensus_pb2.QueryParamsResponse(params=params), ctx.height
-            query = QUERIES.get(path)
-            if query is None:
-                raise QueryError("Unimplemented", f"unknown query path {path}")
-            return query.answer(ctx, query.route.request.FromString(data)), ctx.height
         except DecodeError as error:
             raise invalid_argument("the request does not decode") from error
+        except Exception as bug:
+            # An exception on any ABCI connection would make CometBFT quit.
+            self._app.on_bug(path, bug)
+            raise QueryError("Internal", INTERNAL_LOG) from bug
+
+    def _answer(self, path: str, data: bytes, height: int) -> tuple[Message, int]:
+        ctx = self._app.context_at(height)
+        if path == SIMULATE_PATH:
+            return self._simulate(data), ctx.height
+        if path == CONSENSUS_PARAMS_PATH:
+            params = self._app.consensus_params(ctx)
+            return consensus_pb2.QueryParamsResponse(params=params), ctx.height
+        query = QUERIES.get(path)
+        if query is None:
+            raise QueryError("Unimplemented", f"unknown query path {path}")
+        return query.answer(ctx, query.route.request.FromString(data)), ctx.height
 
     def abci_query(self, req: abci.RequestQuery) -> abci.ResponseQuery:
         """The answer as ABCI carries it; never raises for what a caller can ask."""
@@ -79,6 +87,8 @@ class QueryRouter:
         try:
             message, height = self.answer(req.path, req.data, req.height)
         except QueryError as error:
+            if error.status == "Internal":
+                return abci.ResponseQuery(code=INTERNAL_CODE, codespace=INTERNAL_CODESPACE, log=INTERNAL_LOG)
             code, text = ABCI_CODES.get(error.status, ABCI_CODE_ELSE)
             log = f"rpc error: code = {error.status} desc = {error}: {text}"
             return abci.ResponseQuery(code=code, codespace="sdk", log=log, height=self._app.store.version)

@@ -169,6 +169,7 @@ class Chain:
     state: dict[str, Any]
     store: Store = field(default_factory=lambda: MemoryStore(STORES))
     chain_id: str = CHAIN_ID
+    initial_height: int = 1
 
     def __post_init__(self) -> None:
         self.bugs: list[tuple[str, BaseException]] = []
@@ -180,13 +181,13 @@ class Chain:
         )
         self.updates: list[tuple[int, list[tuple[bytes, int]]]] = []
         self.last: abci.ResponseFinalizeBlock = abci.ResponseFinalizeBlock()
-        self.height = self.store.version
+        self.height = self.store.version or self.initial_height - 1
         self._sequences: dict[str, int] = {}
-        if self.height == 0:
+        if self.store.version == 0:
             self._init()
 
     def _init(self) -> None:
-        request = abci.RequestInitChain(chain_id=self.chain_id, initial_height=1)
+        request = abci.RequestInitChain(chain_id=self.chain_id, initial_height=self.initial_height)
         request.time.seconds = GENESIS_TIME_S
         request.consensus_params.block.max_bytes = 22_020_096
         request.consensus_params.block.max_gas = -1
