@@ -13,26 +13,34 @@ FLAT = b"f"
 
 
 class RecordReader(Protocol):
-    """Records at one moment."""
+    """Records by key."""
 
     def get(self, key: bytes) -> bytes | None: ...
 
-    def iterate(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
-        """The records with start <= key < end; only those under FLAT can be walked."""
-        ...
-
     def close(self) -> None: ...
+
+
+class RecordSnapshot(RecordReader, Protocol):
+    """The records of one moment, for use in any thread while writing goes on."""
+
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]] | None:
+        """As the backend's, or None where the records of the moment cannot be walked any more."""
+        ...
 
 
 class Backend(RecordReader, Protocol):
     """Records as they are now; a walk keeps to the moment in which it was asked for."""
 
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        """The records with start <= key < end; only those under FLAT can be walked."""
+        ...
+
     def write(self, writes: Iterable[Write], *, sync: bool) -> None:
         """Writes all or nothing; with sync it has survived a crash of the machine when this returns."""
         ...
 
-    def snapshot(self) -> RecordReader:
-        """The records of this moment, for use in any thread while writing goes on."""
+    def snapshot(self, marker: bytes) -> RecordSnapshot:
+        """The records of this moment; a write of records under FLAT must change the marker's too."""
         ...
 
 
@@ -82,8 +90,9 @@ class MemoryBackend(MemorySnapshot):
             kept.sort()
             self._ordered = kept
 
-    def snapshot(self) -> MemorySnapshot:
+    def snapshot(self, marker: bytes) -> MemorySnapshot:
         """A copy, shared by all who ask before the next write."""
+        del marker
         if self._snapshot is None:
             self._snapshot = MemorySnapshot(dict(self._records))
         return self._snapshot

@@ -12,6 +12,7 @@ from rocksdict import (
     DBRecoveryMode,
     Options,
     Rdict,
+    RdictIter,
     Snapshot,
     WriteBatch,
     WriteOptions,
@@ -30,40 +31,38 @@ class StoreLocked(Exception):
     """Another process, or an unclosed store of this one, has the directory open."""
 
 
-class _Walks:
-    """Bounded walks over a database or a snapshot of one."""
-
-    def __init__(self, source: Rdict | Snapshot) -> None:
-        self._source: Rdict | Snapshot | None = source
-
-    def iterate(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
-        assert self._source is not None, "the store or view is closed"
-        # Bounds are checked here: rocksdict frees the bytes of a bound while RocksDB still points at them.
-        if reverse:
-            downward = self._source.items(backwards=True, from_key=end)
-            return _down_to(start, end, cast("Iterator[tuple[bytes, bytes]]", downward))
-        upward = self._source.items(from_key=start)
-        return _up_to(end, cast("Iterator[tuple[bytes, bytes]]", upward))
-
-    def close(self) -> None:
-        self._source = None
-
-
-class DiskSnapshot(_Walks):
+class DiskSnapshot:
     """The records of one moment; as long as one is open, the database keeps its lock."""
 
+    def __init__(self, db: Rdict, marker: bytes) -> None:
+        self._db: Rdict | None = db
+        self._snapshot: Snapshot | None = db.snapshot()
+        self._marker = marker
+        self._marked = self.get(marker)
+
     def get(self, key: bytes) -> bytes | None:
-        assert self._source is not None, "the view is closed"
+        assert self._snapshot is not None, "the view is closed"
         try:
-            found = cast("bytes", self._source[key])
+            return cast("bytes", self._snapshot[key])
         except Exception as error:  # determinism: so a snapshot of rocksdict reports a missing key
             if str(error) != MISSING_KEY:
                 raise
             return None
-        return found
+
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]] | None:
+        # A walk of rocksdict's snapshot shows later writes too. One over the database keeps to the moment it
+        # is made, which is as good if the marker has not changed until then.
+        assert self._db is not None, "the view is closed"
+        cursor = self._db.iter()
+        cursor.seek(self._marker)
+        unchanged = cursor.valid() and cursor.key() == self._marker and cursor.value() == self._marked
+        return _walk(cursor, start, end, reverse=reverse) if unchanged else None
+
+    def close(self) -> None:
+        self._db = self._snapshot = None
 
 
-class DiskBackend(_Walks):
+class DiskBackend:
     """All records in one RocksDB directory; StoreLocked where somebody else has it open."""
 
     def __init__(self, path: Path | str) -> None:
@@ -76,7 +75,6 @@ class DiskBackend(_Walks):
                     f"{path} is open in another process, or was not closed in this one"
                 ) from error
             raise
-        super().__init__(self._db)
         self._get = self._db.get
         self._synced = WriteOptions()
         self._synced.sync = True
@@ -85,6 +83,13 @@ class DiskBackend(_Walks):
     def get(self, key: bytes) -> bytes | None:
         found: bytes | None = self._get(key)
         return found
+
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        # Bounds are checked here: rocksdict frees the bytes of a bound while RocksDB still points at them.
+        if reverse:
+            downward = self._db.items(backwards=True, from_key=end)
+            return _down_to(start, end, cast("Iterator[tuple[bytes, bytes]]", downward))
+        return _up_to(end, cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start)))
 
     def write(self, writes: Iterable[Write], *, sync: bool) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -96,11 +101,10 @@ class DiskBackend(_Walks):
                 put(key, value)
         self._db.write(batch, self._synced if sync else self._unsynced)
 
-    def snapshot(self) -> DiskSnapshot:
-        return DiskSnapshot(self._db.snapshot())
+    def snapshot(self, marker: bytes) -> DiskSnapshot:
+        return DiskSnapshot(self._db, marker)
 
     def close(self) -> None:
-        super().close()
         self._db.close()
 
 
@@ -117,6 +121,23 @@ def _options() -> Options:
     # A batch torn by a crash at the log's end was never acknowledged; damage anywhere else refuses to open.
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     return options
+
+
+def _walk(cursor: RdictIter, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+    """The cursor's records with start <= key < end."""
+    if reverse:
+        cursor.seek_for_prev(end)
+        step = cursor.prev
+    else:
+        cursor.seek(start)
+        step = cursor.next
+    while cursor.valid():
+        key: bytes = cursor.key()
+        if key < start or (key >= end and not reverse):
+            return
+        if key < end:
+            yield key, cursor.value()
+        step()
 
 
 def _up_to(end: bytes, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - its name says too little
 from typing import NamedTuple
 
 from abci_app.kernel.backend import FLAT, RecordReader
@@ -106,16 +107,24 @@ def read_roots(reader: RecordReader, height: int) -> Roots:
     record = reader.get(roots_key(height))
     if record is None:
         raise StoreCorrupt(f"the roots of height {height} are missing")
+    try:
+        roots = _decode_roots(record)
+    except (StructError, UnicodeDecodeError) as error:
+        raise StoreCorrupt(f"the roots of height {height} cannot be read") from error
+    stores = roots.stores
+    if simple_root({name: root.hash for name, root in stores.items()}) != roots.app_hash:
+        raise StoreCorrupt(f"the roots of height {height} do not give its app hash")
+    return roots
+
+
+def _decode_roots(record: bytes) -> Roots:
     stores = {}
     at = 32
     while at < len(record):
         name, at = _take(record, at)
         stores[name.decode()] = StoreRoot(*_ROOT.unpack_from(record, at))
         at += _ROOT.size
-    roots = Roots(record[:32], stores)
-    if simple_root({name: root.hash for name, root in stores.items()}) != roots.app_hash:
-        raise StoreCorrupt(f"the roots of height {height} do not give its app hash")
-    return roots
+    return Roots(record[:32], stores)
 
 
 def fetch_from(reader: RecordReader, name: str) -> Fetch:

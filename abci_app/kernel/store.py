@@ -161,7 +161,7 @@ class Store:
 
     def at(self, height: int) -> View:
         """A kept height (bulk stores: the latest only); raises HeightNotRetained. Any thread may ask."""
-        view = View(self._backend.snapshot(), height, self._trees.values(), self._bulk)
+        view = View(self._backend.snapshot(LATEST), height, self._trees.values(), self._bulk)
         self._views[next(self._view_numbers)] = view
         return view
 
@@ -171,7 +171,7 @@ class Store:
         if name not in self._trees or not slash or not rest:
             raise ProofUnavailable(f"{key!r} is not a key of a store under the app hash")
         text = self._trees[name]
-        snapshot = self._backend.snapshot()
+        snapshot = self._backend.snapshot(LATEST)
         try:
             stores = read_roots(snapshot, height).stores
             root = stores[text].node() if text in stores else None
@@ -189,13 +189,13 @@ class Store:
 
     def rollback(self, height: int) -> None:
         """Makes a kept height the latest again, bulk and metadata with it; raises HeightNotRetained."""
+        self._close_views()
         history.rollback(self._backend, height)
         self._open()
 
     def close(self) -> None:
         """Ends all views and frees the directory; a walk that is still held keeps it locked."""
-        for view in list(self._views.values()):
-            view.close()
+        self._close_views()
         self._backend.close()
 
     def __enter__(self) -> Self:
@@ -203,6 +203,10 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _close_views(self) -> None:
+        for view in list(self._views.values()):
+            view.close()
 
     def _open(self) -> None:
         """Takes up the last committed height; StoreCorrupt where its roots are missing or damaged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from abci_app.kernel.backend import RecordReader
+from abci_app.kernel.backend import RecordSnapshot
 from abci_app.kernel.nodes import Node, StoreCorrupt, descend, unloaded, walk
 from abci_app.kernel.records import HeightNotRetained, fetch_from, flat_key, read_latest, read_roots
 
@@ -13,12 +13,13 @@ from abci_app.kernel.records import HeightNotRetained, fetch_from, flat_key, rea
 class View:
     """The state after one height: of the latest it reads flat values, of an earlier one it walks the trees.
 
-    Bulk stores have no history: in a view of an earlier height their keys, and walks that touch them, raise
-    HeightNotRetained. A view keeps its moment, also when its height is pruned meanwhile; close it after use.
+    Bulk stores have no history: HeightNotRetained is raised where a view of an earlier height is asked for
+    their keys, and where the latest's is asked to walk them after the next commit. A view keeps its moment,
+    also when its height is pruned meanwhile; close it after use.
     """
 
     def __init__(
-        self, snapshot: RecordReader, height: int, trees: Iterable[str], bulk: Iterable[bytes]
+        self, snapshot: RecordSnapshot, height: int, trees: Iterable[str], bulk: Iterable[bytes]
     ) -> None:
         """Takes the snapshot over; closes it and raises HeightNotRetained where it lacks the height."""
         self._snapshot = snapshot
@@ -50,8 +51,10 @@ class View:
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """The pairs at this height with start <= key < end."""
+        pairs = None
         if self._latest:
             pairs = self._snapshot.iterate(flat_key(start), flat_key(end), reverse=reverse)
+        if pairs is not None:
             return ((key[1:], value) for key, value in pairs)
         self._demand_no_bulk(start, end)
         return self._walk_trees(start, end, reverse=reverse)
