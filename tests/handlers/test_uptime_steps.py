@@ -368,3 +368,12 @@ def test_a_range_that_is_none_is_refused(model_id: str, first: int, last: int) -
 
     with pytest.raises(QueryError):
         ask(epoch_seven(), request, uptime_pb2.QueryModelThroughputResponse)
+
+
+def test_setting_real_throughput_of_one_slot_leaves_the_other() -> None:
+    ctx = epoch_seven()
+
+    uptime.set_real_throughput(ctx, head(ctx, "X"), PRE_POC_SLOT, 7)
+    uptime.set_real_throughput(ctx, head(ctx, "X"), POC_SLOT, 9)
+
+    assert list(head(ctx, "X").real_throughput_vector) == [7, 9]

@@ -14,15 +14,12 @@ if TYPE_CHECKING:
     from abci_app.kernel.collections import Map
     from abci_app.kernel.context import Context
 
-_BY_STAGE: tuple[Map[Any, Any], ...] = (
-    state.CLAIMS,
-    state.NONCES,
+_IN_TREE: tuple[Map[Any, Any], ...] = (
     state.BATCHES,
     state.NODES,
     state.VALIDATIONS,
     state.TALLIES,
     state.OUTCOMES,
-    state.WEIGHTS,
 )
 
 
@@ -128,35 +125,43 @@ def drop_stage(ctx: Context, height_start: int) -> None:
 def prune(ctx: Context, budget: int) -> int:
     """Removes at most `budget` entries of stages that are dropped or past their retention; returns how many.
 
-    Claims go as soon as the epoch that they made is over, since nobody re-computes them any more.
+    Bulk data has a budget of its own and is not counted: a node that joined with another's snapshot may lack it,
+    and the tree must be pruned alike everywhere. Claims go as soon as the epoch that they made is over, since
+    nobody re-computes them any more.
     """
-    removed = 0
-    for height_start in list(state.DROPPED.walk(ctx)):
-        removed += _clear_stage(ctx, height_start, budget - removed)
-        if removed >= budget:
-            return removed
-        state.DROPPED.remove(ctx, height_start)
     effective = epochs.state(ctx).epoch_effective
     retention = max(1, epochs.params(ctx).epoch.retention_epochs)
-    for table in _BY_STAGE:
-        bulk = table is state.CLAIMS or table is state.NONCES
-        oldest = epochs.record(ctx, effective if bulk else max(0, effective - retention))
-        removed += _clear_before(ctx, table, oldest.height_start if oldest else 0, budget - removed)
-    return removed
+    over = _height_start(ctx, effective)
+    oldest = _height_start(ctx, max(0, effective - retention))
+    _clear_before(ctx, (state.CLAIMS, state.NONCES), over, budget)
+    _clear_before(ctx, (state.WEIGHTS,), oldest, budget)
+    removed = _clear_dropped(ctx, budget)
+    return removed + _clear_before(ctx, _IN_TREE, oldest, budget - removed)
 
 
-def _clear_stage(ctx: Context, height_start: int, budget: int) -> int:
+def _height_start(ctx: Context, epoch: int) -> int:
+    record = epochs.record(ctx, epoch)
+    return record.height_start if record is not None else 0
+
+
+def _clear_dropped(ctx: Context, budget: int) -> int:
     removed = 0
-    for table in _BY_STAGE:
-        removed += table.clear(ctx, (height_start,), budget - removed)
-    return removed
-
-
-def _clear_before(ctx: Context, table: Map[Any, Any], height: int, budget: int) -> int:
-    removed = 0
-    while removed < budget:
-        key = next(iter(table.keys(ctx)), None)
-        if key is None or key[0] >= height:
+    for height_start in list(state.DROPPED.walk(ctx)):
+        for table in _IN_TREE:
+            removed += table.clear(ctx, (height_start,), budget - removed)
+        if removed >= budget:
             break
-        removed += table.clear(ctx, (key[0],), budget - removed)
+        state.DROPPED.remove(ctx, height_start)
+    return removed
+
+
+def _clear_before(ctx: Context, tables: tuple[Map[Any, Any], ...], height: int, budget: int) -> int:
+    """Removes at most `budget` entries of PoCs that began before a height."""
+    removed = 0
+    for table in tables:
+        while removed < budget:
+            key = next(iter(table.keys(ctx)), None)
+            if key is None or key[0] >= height:
+                break
+            removed += table.clear(ctx, (key[0],), budget - removed)
     return removed

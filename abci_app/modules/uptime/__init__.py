@@ -14,6 +14,7 @@ from abci_app.modules.uptime.steps import (
     set_expected_throughput,
     set_real_poc_throughput,
     set_real_pre_poc_throughput,
+    set_real_throughput,
 )
 from protocol.gen.evergrid.uptime.v1.uptime_pb2 import GenesisState
 
@@ -28,6 +29,7 @@ __all__ = [
     "set_expected_throughput",
     "set_real_poc_throughput",
     "set_real_pre_poc_throughput",
+    "set_real_throughput",
 ]
 
 MODULE = Module(name="uptime", genesis=GenesisState, init_genesis=init_genesis, export_genesis=export_genesis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.modules.uptime import state
+from abci_app.modules.uptime.steps import keep_allocation
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def init_genesis(ctx: Context, genesis: uptime_pb2.GenesisState) -> None:
     """Writes everything that an export gave."""
     for allocation in genesis.allocations:
-        state.ALLOCATIONS.set(ctx, (allocation.epoch_index, allocation.model_id), allocation)
+        keep_allocation(ctx, allocation)
     for last in genesis.last_preserved:
         state.LAST_PRESERVED.set(ctx, (last.participant, last.node_id), last.epoch_index)
 

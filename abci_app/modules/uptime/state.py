@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from abci_app.kernel.collections import STR, U64, Map
+from abci_app.kernel.collections import STR, U64, KeySet, Map
 from protocol.gen.evergrid.uptime.v1.uptime_pb2 import SlotAllocation
 
-# By upcoming epoch and model: the trace of a draw, beside the tree since consensus does not read it again.
+# By upcoming epoch and model: which draws were made. It is in the tree, so all nodes prune alike.
+ALLOCATED: KeySet[tuple[int, str]] = KeySet("uptime/allocated", (U64, STR))
+# The traces of the draws, beside the tree since consensus does not read them again.
 ALLOCATIONS: Map[tuple[int, str], SlotAllocation] = Map("~uptime/allocations", (U64, STR), SlotAllocation)
 # By participant and node_id: the epoch for whose PoC the node was preserved last.
 LAST_PRESERVED: Map[tuple[str, str], int] = Map("uptime/last_preserved", (STR, STR), int)

@@ -27,6 +27,14 @@ def measure_model_throughput_for_blocks(ctx: Context, model_id: str, height_from
     return inference.tokens_finished(ctx, model_id, height_from, height_to)
 
 
+def set_real_throughput(
+    ctx: Context, group: epochs_pb2.EpochGroup, slot: epochs_pb2.TimeSlot, throughput: int
+) -> None:
+    """Writes what a model really served in a slot, in tokens per PoC window, into its subgroup."""
+    _set_slot(group.real_throughput_vector, slot, throughput)
+    epochs.set_group(ctx, group)
+
+
 def set_real_pre_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     """At S-1: real[PRE_POC_SLOT] of each model, from all blocks since the switch, per PoC window."""
     switched = epochs.state(ctx).height_effective
@@ -35,8 +43,7 @@ def set_real_pre_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) ->
     for group in _subgroups(ctx):
         tokens = measure_model_throughput_for_blocks(ctx, group.model_id, switched + 1, last)
         real = rules.real_outside_poc(tokens, duration, last - switched)
-        _set_slot(group.real_throughput_vector, epochs_pb2.PRE_POC_SLOT, real)
-        epochs.set_group(ctx, group)
+        set_real_throughput(ctx, group, epochs_pb2.PRE_POC_SLOT, real)
 
 
 def set_expected_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
@@ -55,8 +62,7 @@ def set_real_poc_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> Non
     last = record.height_start + record.params.epoch.poc_stage_duration - 1
     for group in _subgroups(ctx):
         real = measure_model_throughput_for_blocks(ctx, group.model_id, record.height_start, last)
-        _set_slot(group.real_throughput_vector, epochs_pb2.POC_SLOT, real)
-        epochs.set_group(ctx, group)
+        set_real_throughput(ctx, group, epochs_pb2.POC_SLOT, real)
 
 
 def set_expected_throughput(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
@@ -89,9 +95,16 @@ def assign_poc_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     demands = [_demand(ctx, record, subgroup) for subgroup in _subgroups(ctx)]
     seed = rules.Seed(ctx.chain_id, record.index, ctx.block.hash)
     for allocation in rules.allocate_slots(demands, _group(ctx), record.params.uptime, seed):
-        state.ALLOCATIONS.set(ctx, (record.index, allocation.model_id), allocation)
+        keep_allocation(ctx, allocation)
         _write_slots(ctx, allocation)
     ctx.emit("poc_slots_allocated", epoch=record.index, height=ctx.height)
+
+
+def keep_allocation(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None:
+    """Stores a draw with its trace."""
+    key = (allocation.epoch_index, allocation.model_id)
+    state.ALLOCATED.add(ctx, key)
+    state.ALLOCATIONS.set(ctx, key, allocation)
 
 
 def _group(ctx: Context) -> rules.Group:
@@ -209,9 +222,10 @@ def prune(ctx: Context, budget: int) -> int:
     retention = max(1, epochs.params(ctx).epoch.retention_epochs)
     oldest = epochs.state(ctx).epoch_effective - retention
     removed = 0
-    for key in state.ALLOCATIONS.keys(ctx):
+    for key in state.ALLOCATED.walk(ctx):
         if key[0] >= oldest or removed >= budget:
             break
+        state.ALLOCATED.remove(ctx, key)
         state.ALLOCATIONS.remove(ctx, key)
         removed += 1
     return removed
