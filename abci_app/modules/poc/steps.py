@@ -125,9 +125,9 @@ def drop_stage(ctx: Context, height_start: int) -> None:
 def prune(ctx: Context, budget: int) -> int:
     """Removes at most `budget` entries of stages that are dropped or past their retention; returns how many.
 
-    Bulk data has a budget of its own and is not counted: a node that joined with a snapshot may lack it, and the
-    tree must be pruned alike everywhere. Claims go as soon as the epoch that they made is over, since nobody
-    re-computes them any more.
+    Bulk data has a budget of its own and is not counted: a node that joined with a snapshot may lack it, and
+    the tree must be pruned alike everywhere. Claims go as soon as the epoch that they made is over, since
+    nobody re-computes them any more.
     """
     effective = epochs.state(ctx).epoch_effective
     retention = max(1, epochs.params(ctx).epoch.retention_epochs)
