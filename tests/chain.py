@@ -213,6 +213,7 @@ class Chain:
         self.last = abci.ResponseFinalizeBlock.FromString(raw)
         self.app.commit()
         self.height += 1
+        self._sequences.clear()  # what a failed ante took back counts no more
         if self.last.validator_updates:
             updates = [(u.pub_key.ed25519, u.power) for u in self.last.validator_updates]
             self.updates.append((self.height, updates))
