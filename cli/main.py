@@ -1,0 +1,49 @@
+"""The command `evergrid`: its tree of commands, each imported when it is used."""
+
+from __future__ import annotations
+
+import click
+
+from cli.errors import Root
+from cli.options import ROOT_OPTIONS
+
+COMMANDS = {
+    "init": ("cli.node:init", "Write the configuration, the keys and the genesis of a new home."),
+    "start": ("cli.node:start", "Run the chain's application, alone or together with CometBFT."),
+    "status": ("cli.chain:status", "Show what a node knows of itself and of the chain."),
+    "keys": ("cli.keys:keys", "Manage the keys that sign transactions."),
+    "tx": ("cli.tx:tx", "Sign and send transactions."),
+    "query": ("cli.query:query", "Ask the chain."),
+    "api": ("cli.services:api", "Run an API node."),
+    "mlnode": ("cli.services:mlnode", "Run an MLNode, or compute nonces."),
+    "localnet": ("cli.localnet:localnet", "Run a local network in the background."),
+    "demo": ("cli.demo:demo", "Run a network of two participants through whole epochs."),
+    "export": ("cli.node:export", "Write the state as a genesis file."),
+    "completion": ("cli.completion:completion", "Print the script that completes commands in a shell."),
+    "version": ("cli.version:version", "Show the version."),
+    # Without a line of help, a command is there and not listed.
+    "docs": ("cli.docs:docs", ""),
+    "q": ("cli.query:query", ""),
+}
+
+
+@click.group(
+    cls=Root,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    params=ROOT_OPTIONS,
+)
+def cli(**_shared: str | None) -> None:
+    """Evergrid: a network of GPU owners that serves AI models.
+
+    An option counts before its environment variable, then HOME/config/client.toml, then the default.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli.main(prog_name="evergrid")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""`evergrid query`: one group a module, made from its Query service, and what CometBFT knows."""
+
+from __future__ import annotations
+
+import click
+
+from cli.lazy import LazyGroup
+
+# Module -> (file of its queries, one line of help).
+MODULES = {
+    "auth": ("protocol.gen.cosmos.auth.v1beta1.query_pb2", "Accounts."),
+    "bank": ("protocol.gen.cosmos.bank.v1beta1.query_pb2", "Balances and supply."),
+    "gov": ("protocol.gen.cosmos.gov.v1.query_pb2", "Proposals, deposits, votes."),
+    "consensus": ("protocol.gen.cosmos.consensus.v1.query_pb2", "Limits that all validators share."),
+    "models": ("protocol.gen.evergrid.models.v1.models_pb2", "The registry of governance models."),
+    "hardware": ("protocol.gen.evergrid.hardware.v1.hardware_pb2", "Participants and their MLNodes."),
+    "epochs": ("protocol.gen.evergrid.epochs.v1.epochs_pb2", "Epochs, their groups and stages."),
+    "poc": ("protocol.gen.evergrid.poc.v1.poc_pb2", "Proof of Compute: batches, verdicts, weights."),
+    "uptime": (
+        "protocol.gen.evergrid.uptime.v1.uptime_pb2",
+        "Who serves during Proof of Compute, throughput.",
+    ),
+    "inference": ("protocol.gen.evergrid.inference.v1.inference_pb2", "Inferences, prices, executors."),
+    "rewards": ("protocol.gen.evergrid.rewards.v1.rewards_pb2", "Settlements and emission."),
+}
+COMET = {
+    "tx": ("cli.chain:query_tx", "A transaction by its hash."),
+    "txs": ("cli.chain:query_txs", "Transactions by their events."),
+    "block": ("cli.chain:query_block", "A block by its height or hash, or the latest."),
+    "block-results": ("cli.chain:query_block_results", "What the transactions of a block did."),
+}
+
+
+class QueryGroup(LazyGroup):
+    """Modules are groups of generated commands; the rest is imported as everywhere."""
+
+    def load(self, name: str) -> click.Command:
+        if name not in MODULES:
+            return super().load(name)
+        from cli.generate import module_group  # noqa: PLC0415 - brings protobuf
+
+        return module_group(name, *MODULES[name])
+
+
+@click.group(
+    cls=QueryGroup, lazy={**{name: ("", text) for name, (_, text) in MODULES.items()}, **COMET}, name="query"
+)
+def query() -> None:
+    """Ask the chain."""

@@ -1,0 +1,204 @@
+"""From messages to what became of them: signer, gas, fee, confirmation, broadcast."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.out import as_yaml
+from cli.reply import reply_json
+from client import gas as gas_tools
+from client.amounts import Amount, parse_amounts, parse_factor, parse_price
+from client.chain import ChainError, ChainUnreachableError
+from client.keyring import KeyringError
+from client.registry import to_json
+from client.tx import Fee, Signer, build, pack
+from protocol.address import AddressError, decode
+from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
+from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.protobuf.message import Message
+
+    from cli.session import Session
+    from client.keys import Key
+
+_GAS = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+CODE_NOT_FOUND = 22
+WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The gas limit, and the fee where there is one."""
+
+    gas_limit: int
+    fee: Amount | None = None
+
+    @property
+    def wire(self) -> Fee:
+        if self.fee is None:
+            return Fee(self.gas_limit)
+        return Fee(self.gas_limit, str(self.fee.number), self.fee.denom)
+
+
+def sender(session: Session) -> str:
+    """The address that signs; with --generate-only an address without a key will do."""
+    name = session.get("from")
+    if not name:
+        raise click.UsageError("name the key that signs with --from")
+    try:
+        return session.keyring().show(name).address
+    except KeyringError:
+        if not session.get("generate_only"):
+            raise
+    return checked_address(name)
+
+
+def checked_address(text: str) -> str:
+    """An account's address as it is; raises ClickException that says what is wrong with it."""
+    try:
+        decode(text)
+    except AddressError as error:
+        raise click.ClickException(f"{text!r} is no address: {error}") from error
+    return text
+
+
+def coins(text: str) -> list[Coin]:
+    """Coins for a message; raises AmountError."""
+    return [Coin(denom=amount.denom, amount=str(amount.number)) for amount in parse_amounts(text)]
+
+
+def submit(session: Session, messages: Sequence[Message]) -> None:
+    """Signs and sends the messages as the options say, and prints what became of them."""
+    if session.get("generate_only"):
+        return session.emit(unsigned(session, messages))
+    check_options(session)
+    key = session.keyring().key(session.get("from"))
+    with session.client as client:
+        signer = on_chain(session, key)
+        chain_id = session.get("chain_id") or client.status()["node_info"]["network"]
+        cost = price(session, messages, signer, chain_id)
+        if session.get("dry_run"):
+            return session.emit(
+                {"gas_estimate": str(cost.gas_limit), "fee": str(cost.fee) if cost.fee else ""}
+            )
+        confirm(session, messages, cost)
+        raw = build(
+            messages,
+            [signer],
+            chain_id,
+            cost.wire,
+            memo=session.get("note") or "",
+            timeout_height=session.get("timeout_height") or 0,
+        )
+        return finish(session, raw)
+
+
+def check_options(session: Session) -> None:
+    """Refuses options that contradict each other or cannot be read, before the chain is asked."""
+    if not session.get("from"):
+        raise click.UsageError("name the key that signs with --from")
+    if session.get("fees") and session.get("gas_prices"):
+        raise click.UsageError("use only one of --fees and --gas-prices")
+    if (gas := str(session.get("gas"))) != "auto" and not _GAS.fullmatch(gas):
+        raise click.UsageError(f"--gas {gas!r} is neither auto nor a number")
+    parse_factor(str(session.get("gas_adjustment")))
+    fixed_fee(session)
+    if session.get("gas_prices"):
+        parse_price(str(session.get("gas_prices")))
+
+
+def fixed_fee(session: Session) -> Amount | None:
+    """The fee that was given as such."""
+    if not (text := session.get("fees")):
+        return None
+    amounts = parse_amounts(text)
+    if len(amounts) > 1:
+        raise click.UsageError("a fee is paid in one denomination")
+    return amounts[0]
+
+
+def on_chain(session: Session, key: Key) -> Signer:
+    """The key with its account's number and sequence."""
+    number, sequence = session.get("account_number"), session.get("sequence")
+    if number is None or sequence is None:
+        try:
+            account = session.client.account(key.address)
+        except ChainUnreachableError:
+            raise
+        except ChainError as error:
+            if error.code != CODE_NOT_FOUND:
+                raise
+            raise click.ClickException(
+                f"the account {key.address} is not on the chain yet: it must receive coins first"
+            ) from error
+        number = account.account_number if number is None else number
+        sequence = account.sequence if sequence is None else sequence
+    return Signer(key, number, sequence)
+
+
+def price(session: Session, messages: Sequence[Message], signer: Signer, chain_id: str) -> Cost:
+    """Gas limit and fee: given, or simulated and priced by what the node wants at least."""
+    gas = str(session.get("gas"))
+    if gas == "auto" or session.get("dry_run"):
+        raw = build(messages, [signer], chain_id, Fee(0), memo=session.get("note") or "")
+        used = gas_tools.simulate(session.client, raw)
+        limit = gas_tools.gas_limit(used, parse_factor(str(session.get("gas_adjustment"))))
+    else:
+        limit = int(gas)
+    if (fixed := fixed_fee(session)) is not None:
+        return Cost(limit, fixed)
+    if session.get("gas_prices"):
+        unit_price, denom = parse_price(str(session.get("gas_prices")))
+    else:
+        unit_price, denom = gas_tools.minimum_gas_price(session.client)
+    return Cost(limit, gas_tools.fee(limit, unit_price, denom) if unit_price else None)
+
+
+def confirm(session: Session, messages: Sequence[Message], cost: Cost) -> None:
+    """Shows what is about to be signed and asks, unless that was answered by an option."""
+    if session.get("yes"):
+        return
+    shown = {
+        "messages": [to_json(pack(message)) for message in messages],
+        "gas_limit": cost.gas_limit,
+        "fee": str(cost.fee) if cost.fee else "none",
+    }
+    click.echo(as_yaml(shown), err=True)
+    click.confirm("Sign and broadcast this transaction?", abort=True, err=True)
+
+
+def finish(session: Session, raw: bytes) -> None:
+    """Broadcasts, waits where that is wanted, prints; raises ChainError when the chain refused."""
+    reply = session.client.broadcast(raw)
+    if not reply.code and session.get("broadcast_mode") == "block":
+        reply = session.client.wait_tx(reply.hash, WAIT_S)
+    session.emit(reply_json(reply))
+    if reply.code:
+        where = f"code {reply.code} of {reply.codespace or 'the node'}"
+        text = f"transaction {reply.hash} was refused with {where}: {reply.log}"
+        raise ChainError(text, reply.code, reply.codespace)
+
+
+def unsigned(session: Session, messages: Sequence[Message]) -> dict[str, object]:
+    """The transaction before it is signed; without a simulation the gas limit is the given one, or 0."""
+    check_options(session)
+    fee = fixed_fee(session)
+    gas = str(session.get("gas"))
+    limit = 0 if gas == "auto" else int(gas)
+    if fee is None and session.get("gas_prices"):
+        fee = gas_tools.fee(limit, *parse_price(str(session.get("gas_prices"))))
+    amount = [Coin(denom=fee.denom, amount=str(fee.number))] if fee and fee.number else []
+    body = tx_pb2.TxBody(
+        messages=[pack(message) for message in messages],
+        memo=session.get("note") or "",
+        timeout_height=session.get("timeout_height") or 0,
+    )
+    auth_info = tx_pb2.AuthInfo(fee=tx_pb2.Fee(amount=amount, gas_limit=limit))
+    return to_json(tx_pb2.Tx(body=body, auth_info=auth_info))

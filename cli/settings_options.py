@@ -1,0 +1,55 @@
+"""Options of a command made from a service's pydantic settings, which check them and know their defaults."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pydantic_settings import BaseSettings
+
+S = TypeVar("S", bound="BaseSettings")
+
+
+def settings_options(kind: type[BaseSettings], without: Collection[str] = ()) -> list[click.Parameter]:
+    """One option a field, in the order of declaration; a value that is not given is left to the settings."""
+    options: list[click.Parameter] = []
+    for name, field in kind.model_fields.items():
+        if name in without:
+            continue
+        default = "" if field.is_required() or field.default_factory else _shown(field.default)
+        flag = f"--{name.replace('_', '-')}"
+        env = f"[env {kind.model_config.get('env_prefix', '')}{name.upper()}]"
+        first, space, rest = (field.description or "").partition(" ")
+        text = (first.capitalize() if first.isalpha() else first) + space + rest
+        options.append(click.Option([flag, name], help=f"{text}{default}. {env}"))
+    return options
+
+
+def _shown(default: Any) -> str:
+    return "" if default in {None, ""} else f" (default: {default})"
+
+
+def fall_back(kind: type[BaseSettings], values: dict[str, Any], name: str, default: Any) -> None:
+    """Sets a value that neither an option nor the settings' own environment gives."""
+    env = f"{kind.model_config.get('env_prefix', '')}{name.upper()}"
+    if values.get(name) is None and default is not None and not os.environ.get(env):
+        values[name] = default
+
+
+def make_settings(kind: type[S], values: dict[str, Any]) -> S:
+    """The settings of the given values; raises UsageError that names all that is wrong with them."""
+    from pydantic import ValidationError  # noqa: PLC0415 - brought by the settings themselves
+
+    try:
+        return kind(**{name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"--{'.'.join(str(part) for part in each['loc']).replace('_', '-')}: {each['msg']}"
+            for each in error.errors()
+        )
+        raise click.UsageError(wrong) from error

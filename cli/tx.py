@@ -1,0 +1,22 @@
+"""`evergrid tx`: one group a module, and any message from a file."""
+
+from __future__ import annotations
+
+import click
+
+from cli.lazy import LazyGroup
+
+COMMANDS = {
+    "bank": ("cli.tx_bank:bank", "Send coins."),
+    "gov": ("cli.tx_gov:gov", "Propose, fund, vote."),
+    "models": ("cli.tx_models:models", "Propose to register or retire a model."),
+    "participants": ("cli.tx_hosts:participants", "Become a participant."),
+    "hardware": ("cli.tx_hosts:hardware", "Declare MLNodes."),
+    "inference": ("cli.tx_inference:inference", "Propose a price."),
+    "msg": ("cli.tx_msg:msg", "Any message, from a JSON file."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def tx() -> None:
+    """Sign and send transactions."""
