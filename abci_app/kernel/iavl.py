@@ -39,17 +39,25 @@ class Tree:
             self.root = leaf
             return
         path: list[Node] = []
+        held = False
         self.root = node = self._own(self.root)
         while node.height > 0:
             path.append(node)
             if key < node.key:
                 child = node.left
-                if child.ref:
-                    node.left = child = self._own(child)
             else:
                 child = node.right
-                if child.ref:
-                    node.right = child = self._own(child)
+                # An inner node's key is that of a leaf, so the leaf below need not be loaded to be compared.
+                held = held or key == node.key
+            if child.ref:
+                if held and node.height == 1:
+                    self._replace(path, child, leaf)
+                    return
+                child = self._own(child)
+                if key < node.key:
+                    node.left = child
+                else:
+                    node.right = child
             node = child
         if node.key == key:
             self._replace(path, node, leaf)
@@ -92,6 +100,9 @@ class Tree:
     def _replace(self, path: list[Node], old: Node, leaf: Node) -> None:
         if old.ref:
             self.orphans.append(old.ref)
+        if old.height == UNLOADED:
+            # Each orphan counts as a loaded node that leaves memory.
+            self.loaded += 1
         if not path:
             self.root = leaf
         elif leaf.key < path[-1].key:

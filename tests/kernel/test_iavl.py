@@ -145,19 +145,20 @@ keys = st.binary(min_size=1, max_size=2)
 change = st.tuples(keys, st.none() | st.binary(max_size=4))
 
 
-def heights_differ_by_one_at_most(node: Node, fetch: Callable[[bytes], bytes]) -> bool:
+def is_balanced_and_keyed(node: Node, fetch: Callable[[bytes], bytes]) -> bool:
     if node.height == UNLOADED:
         load(node, fetch)
     if node.height == 0:
         return True
     sides = (node.left, node.right)
-    held = all(heights_differ_by_one_at_most(side, fetch) for side in sides)
+    held = all(is_balanced_and_keyed(side, fetch) for side in sides)
     left, right = node.left, node.right
     return (
         held
         and abs(left.height - right.height) <= 1
         and node.height == 1 + max(left.height, right.height)
         and node.size == left.size + right.size
+        and node.key == next(walk(right, b"", None, fetch, reverse=False))[0]
     )
 
 
@@ -177,7 +178,7 @@ def test_the_tree_holds_what_a_dict_holds_in_order_and_in_balance(blocks: list[l
         assert versions.items() == sorted(model.items())
         assert versions.items(reverse=True) == sorted(model.items(), reverse=True)
         if versions.root is not None:
-            assert heights_differ_by_one_at_most(versions.root, versions.fetch)
+            assert is_balanced_and_keyed(versions.root, versions.fetch)
 
 
 @given(st.lists(st.lists(change, max_size=30), max_size=6), st.integers(0, 20))
