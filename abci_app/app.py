@@ -30,7 +30,6 @@ from abci_app.kernel.store import Overlay
 from abci_app.kernel.tx import decode
 from abci_app.modules import auth, bank, epochs, gov, hardware, inference, models, poc, rewards, uptime
 from abci_app.query import QueryRouter
-from protocol import address
 from protocol.gen.evergrid.app.v1 import app_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
@@ -77,6 +76,7 @@ PRUNED: tuple[Callable[[Context, int], int], ...] = (
     inference.prune,
     rewards.prune,
     epochs.prune,
+    hardware.prune,
 )
 
 
@@ -102,11 +102,9 @@ class _Pending:
 
 def begin_block(ctx: Context, misbehaviour: Iterable[bytes]) -> None:
     """Whoever misbehaved in consensus (20-byte addresses of validators) loses its power in this block."""
-    guilty = sorted(misbehaviour)
-    if not guilty:
-        return
-    for participant in list(hardware.participants(ctx)):
-        if participant.validator_key and address.consensus_address(participant.validator_key) in guilty:
+    for consensus_address in sorted(misbehaviour):
+        participant = hardware.participant_by_consensus_address(ctx, consensus_address)
+        if participant is not None:
             epochs.invalidate(ctx, participant.address, reasons_pb2.REASON_MISBEHAVIOUR)
 
 
@@ -196,11 +194,14 @@ class App:
         LAST_BLOCK.set(ctx, app_pb2.LastBlock(chain_id=req.chain_id, height=block.height, time_ns=time_ns))
         load_genesis(ctx, json.loads(req.app_state_bytes or b"{}"))
         updates = epochs.take_validator_updates(ctx)
+        if not updates:
+            # Without weights in the genesis the genesis file's validators begin, until the first switch.
+            given = [(each.pub_key.ed25519, each.power) for each in req.validators]
+            epochs.adopt_validators(ctx, given)
         self._genesis = overlay
         self.last_block = block
         self._check = Overlay(overlay)
         response = abci.ResponseInitChain(app_hash=self.store.stage(overlay.changes, 1).app_hash)
-        # Without a weighted participant in the genesis, the validators of the genesis file stay.
         response.validators.extend(_validator_update(key, power) for key, power in updates)
         return response
 

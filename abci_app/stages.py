@@ -23,7 +23,7 @@ def end_of_poc_stage(ctx: Context, record: EpochRecord) -> None:
     ctx.emit("poc_ended", epoch=record.index, height=ctx.height)
 
 
-def form_next_group(ctx: Context, record: EpochRecord) -> None:
+def on_set_new_validators_stage(ctx: Context, record: EpochRecord) -> None:
     """Weighs every node, forms the next group, and publishes it or extends the epoch."""
     participants = poc.compute_new_weights(ctx, record)
     epochs.form_upcoming_group(ctx, record, participants)
@@ -71,7 +71,7 @@ TABLE: tuple[Stage, ...] = (
     Stage(
         "end_of_poc_validation",
         lambda at: at.validation_end,
-        (uptime.set_real_poc_throughput, form_next_group),
+        (uptime.set_real_poc_throughput, on_set_new_validators_stage),
     ),
     Stage("end_of_epoch", lambda at: at.switch, (rewards.settle_epoch, epochs.switch_epoch)),
 )

@@ -39,7 +39,7 @@ class Formed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class Placed:
     """A node with weight, and the model that it serves."""
 
     registered: RegisteredNode
@@ -59,14 +59,11 @@ def form_group(
     Nodes and participants without weight stay out.
     """
     ids = [model.id for model in models]
-    placed = [
-        (candidate, _place(candidate, ids))
-        for candidate in sorted(candidates, key=lambda each: each.participant.address)
-    ]
+    placed = set_models_for_participants(candidates, ids)
     served = sorted({node.serves for _, nodes in placed for node in nodes if node.serves is not None})
     parent = _parent(placed, served, max_individual_power_bps)
     subgroups = [
-        _subgroup(model, placed) for model in sorted(models, key=lambda m: m.id) if model.id in served
+        create_sub_group(model, placed) for model in sorted(models, key=lambda m: m.id) if model.id in served
     ]
     for formed in (parent, *subgroups):
         formed.group.epoch_index, formed.group.height_formed = epoch_index, height
@@ -79,18 +76,25 @@ def node_throughput(poc_weight: int, throughput_per_nonce: int) -> int:
     return min(mul_div_floor(poc_weight, throughput_per_nonce, MILLION), U64_MAX)
 
 
-def _place(candidate: Candidate, model_ids: Sequence[str]) -> list[_Placed]:
-    """The nodes that have weight, in the registry's order."""
-    ordered = sorted(candidate.nodes, key=lambda pair: pair[0].sequence)
+def set_models_for_participants(
+    candidates: Iterable[Candidate], model_ids: Sequence[str]
+) -> list[tuple[Candidate, list[Placed]]]:
+    """By address, the nodes that have weight, in the registry's order, each with the model that it serves."""
     return [
-        _Placed(registered, proved, assigned_model(registered.node.models, model_ids))
-        for registered, proved in ordered
-        if proved.poc_weight > 0
+        (
+            candidate,
+            [
+                Placed(registered, proved, assigned_model(registered.node.models, model_ids))
+                for registered, proved in sorted(candidate.nodes, key=lambda pair: pair[0].sequence)
+                if proved.poc_weight > 0
+            ],
+        )
+        for candidate in sorted(candidates, key=lambda each: each.participant.address)
     ]
 
 
 def _parent(
-    placed: Sequence[tuple[Candidate, list[_Placed]]], served: list[str], max_individual_power_bps: int
+    placed: Sequence[tuple[Candidate, list[Placed]]], served: list[str], max_individual_power_bps: int
 ) -> Formed:
     members = []
     for candidate, nodes in placed:
@@ -121,13 +125,14 @@ def _parent(
     return Formed(group, tuple(members))
 
 
-def _subgroup(model: Model, placed: Sequence[tuple[Candidate, list[_Placed]]]) -> Formed:
+def create_sub_group(model: Model, placed: Sequence[tuple[Candidate, list[Placed]]]) -> Formed:
+    """The subgroup of a model: its snapshot, and every node that declares it."""
     members = []
     for candidate, nodes in placed:
         declared = [node for node in nodes if model.id in node.registered.node.models]
         if not declared:
             continue
-        infos = [_listed(node, model) for node in declared]
+        infos = [store_ml_node_info(node, model) for node in declared]
         member = ValidationWeight(
             member_address=candidate.participant.address,
             weight=_total(info.poc_weight for info in infos),
@@ -146,7 +151,7 @@ def _subgroup(model: Model, placed: Sequence[tuple[Candidate, list[_Placed]]]) -
     return Formed(group, tuple(members))
 
 
-def _listed(node: _Placed, model: Model) -> MLNodeInfo:
+def store_ml_node_info(node: Placed, model: Model) -> MLNodeInfo:
     """A node within the subgroup of a model that it declares: weight and throughput only where it serves."""
     if node.serves != model.id:
         return _info(node)
@@ -156,7 +161,7 @@ def _listed(node: _Placed, model: Model) -> MLNodeInfo:
     )
 
 
-def _info(node: _Placed, *, poc_weight: int = 0, throughput: int = 0, serves: bool = False) -> MLNodeInfo:
+def _info(node: Placed, *, poc_weight: int = 0, throughput: int = 0, serves: bool = False) -> MLNodeInfo:
     return MLNodeInfo(
         node_id=node.registered.node.node_id,
         poc_weight=poc_weight,

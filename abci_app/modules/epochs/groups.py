@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ValidationWeight,
     )
     from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
+    from protocol.gen.evergrid.models.v1.models_pb2 import Model
 
 
 def params(ctx: Context) -> Params:
@@ -55,6 +56,12 @@ def dropped_record(ctx: Context) -> EpochRecord | None:
 def group(ctx: Context, epoch: int, model_id: str = "") -> EpochGroup | None:
     """The head of a group, or None; the parent without a model id. It stands before it is published."""
     return GROUPS.get(ctx, (epoch, model_id)) if "\0" not in model_id else None
+
+
+def get_epoch_model(ctx: Context, epoch: int, model_id: str) -> Model | None:
+    """A model as an epoch froze it, or None where the epoch has no subgroup of it."""
+    found = group(ctx, epoch, model_id) if model_id else None
+    return found.model_snapshot if found is not None else None
 
 
 def set_group(ctx: Context, changed: EpochGroup) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from abci_app.modules import hardware, models
 from abci_app.modules.epochs.formation import Candidate, form_group
-from abci_app.modules.epochs.groups import group, members, params, state, voting_powers
+from abci_app.modules.epochs.groups import (
+    group,
+    members,
+    params,
+    set_group,
+    set_member,
+    state,
+    voting_powers,
+)
 from abci_app.modules.epochs.rules import extension, quarantine_over
 from abci_app.modules.epochs.state import DROPPED, FREE_MESSAGES, GROUPS, MEMBERS, RECORDS, STATE
 from abci_app.modules.epochs.validators import clear_slots, mark_validators_changed
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from abci_app.kernel.collections import Map
     from abci_app.kernel.context import Context
     from abci_app.modules.epochs.formation import Formed
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, ValidationWeight
 
 
 def write_record(ctx: Context) -> EpochRecord:
@@ -77,10 +86,19 @@ def form_upcoming_group(ctx: Context, record: EpochRecord, participants: Sequenc
 def store_formed(ctx: Context, formed: Iterable[Formed]) -> None:
     """Writes a group and its subgroups under their keys."""
     for each in formed:
-        key = (each.group.epoch_index, each.group.model_id)
-        GROUPS.set(ctx, key, each.group)
-        for member in each.members:
-            MEMBERS.set(ctx, (*key, member.member_address), member)
+        create_new_epoch_sub_group(ctx, each)
+
+
+def create_new_epoch_sub_group(ctx: Context, formed: Formed) -> None:
+    """Writes one group, or subgroup with its frozen model, and its members one by one."""
+    set_group(ctx, formed.group)
+    for member in formed.members:
+        update_epoch_group_with_new_member(ctx, formed.group, member)
+
+
+def update_epoch_group_with_new_member(ctx: Context, group: EpochGroup, member: ValidationWeight) -> None:
+    """Writes one member with the nodes that it has in the group."""
+    set_member(ctx, group.epoch_index, group.model_id, member)
 
 
 def _candidates(ctx: Context, participants: Sequence[ActiveParticipant]) -> list[Candidate]:

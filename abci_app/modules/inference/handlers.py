@@ -137,12 +137,10 @@ def submit_unit_of_compute_price_proposal(ctx: Context, msg: MsgSubmitUnitOfComp
 def _stamped(ctx: Context, inference_id: str, model_id: str, executor: str) -> Inference:
     """A new inference with the epoch and the price of this moment."""
     epoch = epochs.state(ctx).epoch_effective
-    group = epochs.group(ctx, epoch, model_id)
-    if group is None:
+    model = epochs.get_epoch_model(ctx, epoch, model_id)
+    if model is None:
         raise UnknownModel(f"{model_id} is no model of epoch {epoch}")
-    price = rules.price_per_token(
-        group.model_snapshot.units_of_compute_per_token, keeper.unit_price(ctx, epoch)
-    )
+    price = rules.price_per_token(model.units_of_compute_per_token, keeper.unit_price(ctx, epoch))
     return Inference(
         inference_id=inference_id,
         model_id=model_id,

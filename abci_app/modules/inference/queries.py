@@ -68,10 +68,7 @@ def _prices(found: Iterable[Model], unit_price: int, epoch: int) -> pb.QueryPric
 def pricing(ctx: Context, _request: pb.QueryPricingRequest) -> pb.QueryPricingResponse:
     """The frozen prices of the effective epoch, by which starts are charged."""
     epoch = epochs.state(ctx).epoch_effective
-    parent = epochs.group(ctx, epoch)
-    ids = parent.sub_group_models if parent is not None else ()
-    groups = [epochs.group(ctx, epoch, model_id) for model_id in ids]
-    snapshots = [group.model_snapshot for group in groups if group is not None]
+    snapshots = [group.model_snapshot for group in epochs.subgroups(ctx, epoch)]
     return _prices(snapshots, keeper.unit_price(ctx, epoch), epoch)
 
 
@@ -90,7 +87,7 @@ def governance_pricing(ctx: Context, _request: pb.QueryGovernancePricingRequest)
 def executors(ctx: Context, request: pb.QueryExecutorsRequest) -> pb.QueryExecutorsResponse:
     """Who may serve a model in the next block, with the throughput of its nodes whose slot is in force."""
     epoch = epochs.state(ctx).epoch_effective
-    if epochs.group(ctx, epoch, request.model_id) is None:
+    if epochs.get_epoch_model(ctx, epoch, request.model_id) is None:
         raise not_found(f"{request.model_id} is no model of epoch {epoch}")
     slot = keeper.slot_now(ctx)
     parents = {member.member_address: member for member in epochs.members(ctx, epoch)}
