@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abci_app import stages
-from abci_app.modules import epochs, inference, poc, rewards, uptime
+from abci_app.modules import epochs, hardware, inference, poc, rewards, uptime
 from abci_app.modules.epochs.formation import (
     create_sub_group,
     set_models_for_participants,
     store_ml_node_info,
 )
 from abci_app.modules.epochs.steps import create_new_epoch_sub_group, update_epoch_group_with_new_member
+from abci_app.modules.models import state as models_state
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import ValidationWeight
 from protocol.gen.evergrid.inference.v1.inference_pb2 import MsgFinishInference, MsgStartInference
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from tests.chain import Chain, key_of
-from tests.fleet import who
-from tests.rules.test_epochs_formation import MODELS, X, Y, a_candidate
+from tests.fleet import X, Y, who
+from tests.rules.test_epochs_formation import MODELS, a_candidate
 from tests.stages.test_epoch import LENGTH, MODEL, E, S, V, batch, run_poc, two_owners
 
 
@@ -147,3 +148,15 @@ def test_settle_amounts_of_the_running_epoch_are_those_that_are_paid_when_it_end
     for amount in settled.amounts:
         again = rewards.get_settle_amount(ctx, 1, amount.participant, shares[amount.participant])
         assert (amount.base, amount.bonus) == (again.base, again.bonus) != (0, 0)
+
+
+def test_a_node_with_a_model_that_left_the_registry_is_no_validated_hardware_node() -> None:
+    chain = two_owners(0, MODEL, "model/old")
+    ctx = chain.context()
+
+    before = [each.participant for each in hardware.get_validated_hardware_nodes(ctx)]
+    models_state.MODELS.remove(ctx, "model/old")
+    after = hardware.get_validated_hardware_nodes(ctx)
+
+    assert before == sorted(key_of(name).address for name in ("alice", "bob"))
+    assert after == []
