@@ -1,0 +1,279 @@
+"""The MLNodes of this participant: what each should do, what it does, and which may take a request."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import structlog
+
+from api_node.metrics import Metrics
+from api_node.mlnode_client import MLNodeClient
+from api_node.node_config import NodeConfig, save_nodes
+from api_node.node_worker import InitRequest, NodeWorker, reason_word
+from api_node.outbox import Outbox
+from api_node.phases import Intent, NodeFacts, NodeStatus, Plan, Puzzle
+from api_node.settings import Settings
+from api_node.view import ChainView, EpochData
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2
+from protocol.gen.evergrid.models.v1 import models_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+log = structlog.get_logger("api_node.broker")
+
+STATES = tuple(str(status) for status in NodeStatus)
+DISABLED_FACT = "nodes_disabled"
+
+
+class UnknownModelsError(ValueError):
+    """A node declares models that governance has not registered; all of them are named."""
+
+
+def unknown_models(node: NodeConfig, registered: Collection[str]) -> list[str]:
+    """The declared models that are not in the registry, sorted."""
+    return sorted(model_id for model_id in node.models if model_id not in registered)
+
+
+@dataclass
+class Node:
+    """One configured node, its worker, and its share of the epoch data."""
+
+    config: NodeConfig
+    worker: NodeWorker
+    enabled: bool = True
+    # EpochModels and EpochMLNodes: by model id, of the effective group.
+    epoch_models: dict[str, models_pb2.Model] | None = None
+    epoch_ml_nodes: dict[str, epochs_pb2.MLNodeInfo] | None = None
+
+    @property
+    def facts(self) -> NodeFacts:
+        """What decisions need of it."""
+        models = tuple((model_id, tuple(model.args)) for model_id, model in self.config.models.items())
+        return NodeFacts(self.config.id, models, self.enabled)
+
+
+class Broker:
+    """Keeps one worker per node and gives requests to the least loaded node that may serve."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        nodes: Iterable[NodeConfig],
+        init_request: InitRequest,
+        outbox: Outbox,
+        *,
+        metrics: Metrics,
+        token: str | None = None,
+    ) -> None:
+        self._settings = settings
+        self._init_request = init_request
+        self._outbox = outbox
+        self._metrics = metrics
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx2.AsyncClient(
+            timeout=settings.request_timeout_s,
+            headers=headers,
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+        )
+        self._disabled: set[str] = set(json.loads(outbox.fact(DISABLED_FACT) or "[]"))
+        self.nodes: dict[str, Node] = {}
+        for config in nodes:
+            self._add(config)
+
+    def start(self) -> None:
+        """Starts every node's worker."""
+        for node in self.nodes.values():
+            node.worker.start()
+
+    async def close(self) -> None:
+        """Ends the workers; the nodes keep doing what they do."""
+        for node in self.nodes.values():
+            await node.worker.close()
+        await self.http.aclose()
+
+    # the configured nodes
+
+    def register_node(self, config: NodeConfig, view: ChainView | None) -> None:
+        """Adds or changes a node; raises UnknownModelsError that names every model the registry lacks."""
+        if view is not None and (unknown := unknown_models(config, view.governance_models)):
+            raise UnknownModelsError(f"node {config.id}: models not registered: {', '.join(unknown)}")
+        former = self.nodes.get(config.id)
+        node = self._add(config)
+        if former is not None:
+            former.worker.client = node.worker.client
+            former.worker.node = config
+            node.worker = former.worker
+            node.worker.wake()
+        else:
+            node.worker.start()
+        self._save()
+
+    async def remove_node(self, node_id: str) -> bool:
+        """Forgets a node and asks it to stop; false where there is none."""
+        node = self.nodes.pop(node_id, None)
+        if node is None:
+            return False
+        self._save()
+        await node.worker.close()
+        self._metrics.forget_node(node_id, STATES)
+        return True
+
+    def enable(self, node_id: str, *, enabled: bool) -> bool:
+        """The operator's switch; false where there is no such node."""
+        node = self.nodes.get(node_id)
+        if node is None:
+            return False
+        node.enabled = enabled
+        (self._disabled.discard if enabled else self._disabled.add)(node_id)
+        self._outbox.remember(DISABLED_FACT, json.dumps(sorted(self._disabled)))
+        return True
+
+    def _add(self, config: NodeConfig) -> Node:
+        client = MLNodeClient(
+            config,
+            self.http,
+            timeout_s=self._settings.node_timeout_s,
+            load_timeout_s=self._settings.load_timeout_s,
+        )
+        worker = NodeWorker(config, client, self._init_request, self._metrics)
+        node = Node(config, worker, config.id not in self._disabled)
+        self.nodes[config.id] = node
+        return node
+
+    def _save(self) -> None:
+        path: Path = self._settings.node_config
+        save_nodes(path, (node.config for node in self.nodes.values()))
+
+    # epoch data and intents
+
+    def update_node_with_epoch_data(self, data: EpochData) -> None:
+        """Fills EpochModels and EpochMLNodes of every node from one group read at one height."""
+        for node_id, node in self.nodes.items():
+            infos = dict(data.ml_nodes.get(node_id, {}))
+            node.epoch_ml_nodes = infos
+            node.epoch_models = {model_id: data.models[model_id] for model_id in infos}
+        self._metrics.snapshot_epoch.set(data.epoch_index)
+
+    def facts(self) -> list[NodeFacts]:
+        """All nodes, as decisions take them."""
+        return [node.facts for node in self.nodes.values()]
+
+    def apply(self, plan: Plan) -> None:
+        """Gives each node its intent."""
+        for node_id, intent in plan.intents.items():
+            if node_id in self.nodes:
+                self.inference_up_node_command(node_id, intent)
+
+    def inference_up_node_command(self, node_id: str, intent: Intent) -> None:
+        """Sets one node's intent: for INFERENCE the epoch model whose slot is true, arguments merged."""
+        self.nodes[node_id].worker.intend(intent)
+
+    def intents(self) -> dict[str, Intent]:
+        """What each node should do now."""
+        workers = ((node_id, node.worker) for node_id, node in self.nodes.items())
+        return {node_id: worker.intent for node_id, worker in workers if worker.intent is not None}
+
+    def ready_for(self, puzzle: Puzzle) -> set[str]:
+        """The nodes that can re-compute nonces of a puzzle now."""
+        return {node_id for node_id, node in self.nodes.items() if node.worker.holds_puzzle == puzzle}
+
+    # requests
+
+    def lock_available_node(self, model_id: str, serving: Collection[str]) -> Node | None:
+        """The least loaded of these nodes that serves the model now; the caller releases it."""
+        able = [
+            node
+            for node_id, node in self.nodes.items()
+            if node_id in serving and self._can_take(node, model_id)
+        ]
+        if not able:
+            return None
+        chosen = min(able, key=lambda node: node.worker.lock_count / node.config.max_concurrent)
+        chosen.worker.lock_count += 1
+        return chosen
+
+    @staticmethod
+    def release_node(node: Node) -> None:
+        """A request has ended."""
+        node.worker.lock_count -= 1
+
+    @staticmethod
+    def _can_take(node: Node, model_id: str) -> bool:
+        worker = node.worker
+        return (
+            worker.serves == model_id
+            and worker.intent is not None
+            and worker.intent.admits
+            and worker.intent.model_id == model_id
+            and worker.lock_count < node.config.max_concurrent
+        )
+
+    def why_not(self, model_id: str, serving: Collection[str]) -> reasons_pb2.Reason:
+        """Why no node takes a request for the model now."""
+        nodes = [node for node_id, node in self.nodes.items() if node_id in serving]
+        if not nodes:
+            return reasons_pb2.REASON_NO_SLOT_IN_FORCE
+        if any(node.worker.serves == model_id and self._is_full(node) for node in nodes):
+            return reasons_pb2.REASON_BUSY
+        failed = [node.worker.current.reason for node in nodes if self._has_failed(node)]
+        return failed[0] if failed else reasons_pb2.REASON_MODEL_LOADING
+
+    @staticmethod
+    def _is_full(node: Node) -> bool:
+        return node.worker.lock_count >= node.config.max_concurrent
+
+    @staticmethod
+    def _has_failed(node: Node) -> bool:
+        return node.worker.current.status == NodeStatus.FAILED
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that nodes work on."""
+        return sum(node.worker.lock_count for node in self.nodes.values())
+
+    # for people
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Every node with its intended and its current state, for the admin API."""
+        return [self._describe(node) for node in self.nodes.values()]
+
+    @staticmethod
+    def _describe(node: Node) -> dict[str, Any]:
+        intent, current = node.worker.intent, node.worker.current
+        infos = node.epoch_ml_nodes or {}
+        return {
+            "node": node.config.model_dump(),
+            "state": {
+                "enabled": node.enabled,
+                "intended_status": str(intent.status) if intent else None,
+                "intended_model": intent.model_id if intent else None,
+                "intended_reason": reason_word(intent.reason) if intent else None,
+                "height_deadline": intent.height_deadline if intent else 0,
+                "admits": bool(intent and intent.admits),
+                "current_status": str(current.status),
+                "current_model": current.model_id,
+                "reason": reason_word(current.reason),
+                "text": current.text,
+                "since": current.since,
+                "lock_count": node.worker.lock_count,
+                "epoch_models": sorted(node.epoch_models or {}),
+                "timeslot_allocation": {
+                    model_id: list(info.timeslot_allocation) for model_id, info in sorted(infos.items())
+                },
+                "poc_weight": {model_id: info.poc_weight for model_id, info in sorted(infos.items())},
+            },
+        }
+
+    def show_metrics(self) -> None:
+        """Sets the gauges of all nodes."""
+        now = time.time()
+        for node_id, node in self.nodes.items():
+            current = node.worker.current
+            self._metrics.show_node(node_id, str(current.status), STATES, max(0.0, now - current.since))

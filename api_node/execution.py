@@ -1,0 +1,163 @@
+"""The executor's role: runs a request on an own node and records its finish. Also who may ask for it."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+
+from api_node.broker import Broker, Node
+from api_node.errors import ApiError, unavailable
+from api_node.node_worker import reason_word
+from api_node.orchestrator import Orchestrator
+from api_node.relay import ChatCall, Outcome, Reply, relay
+from api_node.sender import Sender
+from client.keys import Key
+from protocol.draw import digest
+from protocol.gen.evergrid.inference.v1 import inference_pb2
+
+EXECUTE_DOMAIN = "evergrid/execute/1"
+AGE_MAX_NS = 60 * 10**9
+HEADERS = ("X-Inference-Id", "X-Transfer-Address", "X-Timestamp", "X-TA-Signature")
+
+
+def execute_digest(
+    prompt_hash: str, inference_id: str, timestamp_ns: int, transfer: str, executor: str
+) -> bytes:
+    """What a transfer agent signs when it hands a request to an executor."""
+    return digest(EXECUTE_DOMAIN, prompt_hash, inference_id, timestamp_ns, transfer, executor)
+
+
+def signed_headers(call: ChatCall, key: Key, executor: str) -> dict[str, str]:
+    """The headers that go with a request to another participant's API node."""
+    timestamp = time.time_ns()
+    signed = execute_digest(call.prompt_hash, call.inference_id, timestamp, key.address, executor)
+    signature = base64.b64encode(key.sign_digest(signed)).decode()
+    return dict(zip(HEADERS, (call.inference_id, key.address, str(timestamp), signature), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteHeaders:
+    """What a transfer agent says of a request, not checked yet."""
+
+    inference_id: str
+    transfer: str
+    timestamp_ns: int
+    signature: bytes
+
+
+def read_headers(headers: Mapping[str, str]) -> ExecuteHeaders:
+    """The headers of a handed-over request; raises ApiError that names those that are missing or wrong."""
+    if missing := [name for name in HEADERS if not headers.get(name)]:
+        raise ApiError(401, f"headers are missing: {', '.join(missing)}")
+    inference_id, transfer, stamp, signature = (headers[name] for name in HEADERS)
+    if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 20):
+        raise ApiError(401, "X-Timestamp is no number of nanoseconds")
+    try:
+        return ExecuteHeaders(inference_id, transfer, int(stamp), base64.b64decode(signature, validate=True))
+    except ValueError as error:
+        raise ApiError(401, f"the headers cannot be read: {error}") from error
+
+
+def is_signed_by(public_key: bytes, signed: bytes, signature: bytes) -> bool:
+    """Whether a 64-byte signature over 32 bytes is that of a compressed secp256k1 key."""
+    if len(signature) != 64:
+        return False
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
+        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(Prehashed(hashes.SHA256())))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class Executor:
+    """Runs requests on own nodes."""
+
+    def __init__(
+        self, orchestrator: Orchestrator, broker: Broker, sender: Sender, address: str, timeout_s: float
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._broker = broker
+        self._sender = sender
+        self._address = address
+        self._timeout_s = timeout_s
+        self._seen: dict[str, int] = {}
+
+    async def check(self, call: ChatCall, shown: ExecuteHeaders) -> None:
+        """Raises ApiError unless a participant signed this very request for this executor, just now, once."""
+        now = time.time_ns()
+        if abs(now - shown.timestamp_ns) > AGE_MAX_NS:
+            raise ApiError(401, "X-Timestamp is more than a minute away: compare the clocks")
+        agent = await self._orchestrator.reader.participant(shown.transfer)
+        if agent is None:
+            raise ApiError(403, f"{shown.transfer} is no participant")
+        signed = execute_digest(
+            call.prompt_hash, shown.inference_id, shown.timestamp_ns, shown.transfer, self._address
+        )
+        if not is_signed_by(agent.public_key, signed, shown.signature):
+            raise ApiError(401, f"the signature is not that of {shown.transfer} over this request")
+        self._seen = {key: at for key, at in self._seen.items() if now - at < 2 * AGE_MAX_NS}
+        if self._seen.setdefault(shown.inference_id, now) != now:
+            raise ApiError(409, f"inference {shown.inference_id} was taken already")
+
+    def lock(self, model_id: str, serving: list[str]) -> Node | None:
+        """An own node for the model, among those whose slot is in force."""
+        return self._broker.lock_available_node(model_id, serving)
+
+    async def run_here(self, call: ChatCall) -> Reply:
+        """Runs a handed-over request on an own node whose slot is in force; raises ApiError."""
+        view = self._orchestrator.view
+        own = self._serving(call.model_id)
+        node = self.lock(call.model_id, own)
+        if view is None or node is None:
+            reason = self._broker.why_not(call.model_id, own)
+            raise unavailable(f"{call.model_id} cannot be served here now: {reason_word(reason)}", reason)
+        return await self.run_on(node, call)
+
+    def _serving(self, model_id: str) -> list[str]:
+        """Own nodes whose slot for the model is in force now, or was within the grace."""
+        view = self._orchestrator.view
+        if view is None:
+            return []
+        first = view.height + 1 - view.params.inference.slot_grace
+        slots = {view.slot_at(height) for height in range(first, view.height + 2)}
+        return [
+            node_id
+            for node_id in view.effective.ml_nodes
+            if any(view.effective.model_of(node_id, slot) == model_id for slot in slots)
+        ]
+
+    async def run_on(self, node: Node, call: ChatCall) -> Reply:
+        """Runs a request on a locked node, which is released at the end."""
+
+        def on_end(outcome: Outcome | None) -> None:
+            self._broker.release_node(node)
+            if outcome is not None:
+                self._record_finish(call, outcome)
+            else:
+                node.worker.wake()
+
+        url = f"{node.config.inference_url}/chat/completions"
+        return await relay(self._broker.http, url, call, headers={}, timeout_s=self._timeout_s, on_end=on_end)
+
+    def _record_finish(self, call: ChatCall, outcome: Outcome) -> None:
+        view = self._orchestrator.view
+        assert view is not None, "a node was locked by a view"
+        message = inference_pb2.MsgFinishInference(
+            creator=self._address,
+            inference_id=call.inference_id,
+            model_id=call.model_id,
+            response_hash=outcome.response_hash,
+            prompt_token_count=outcome.prompt_tokens,
+            completion_token_count=outcome.completion_tokens,
+        )
+        deadline = view.height + view.params.inference.expiration
+        self._sender.submit(f"finish/{call.inference_id}", message, deadline)

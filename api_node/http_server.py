@@ -1,0 +1,163 @@
+"""What all HTTP servers of the API node share: limits on bodies, errors, tokens, start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import socket
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api_node.errors import ApiError, error_body
+from api_node.node_config import name_all
+from api_node.settings import Settings
+
+KEEP_ALIVE_S = 30
+
+
+class BodyLimits:
+    """Reads each body within a size and a time before the application sees it."""
+
+    def __init__(self, app: ASGIApp, bytes_max: int, timeout_s: float) -> None:
+        self._app = app
+        self._bytes_max = bytes_max
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await asyncio.wait_for(self._read(scope, receive), self._timeout_s)
+        except TimeoutError:
+            await _refuse(send, 408, f"the body did not come within {self._timeout_s:g} s")
+            return
+        if body is None:
+            await _refuse(send, 413, f"the body is larger than {self._bytes_max} bytes")
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced[:20]) > self._bytes_max:
+            return None
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return b""
+            body += message.get("body", b"")
+            if len(body) > self._bytes_max:
+                return None
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    told = False
+
+    async def replayed() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+async def _refuse(send: Send, status: int, message: str) -> None:
+    body = json.dumps(error_body(status, message)).encode()
+    # What is left of the request is not read, so the connection cannot be used again.
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def new_app(title: str, version: str, settings: Settings) -> FastAPI:
+    """An application whose errors have one form and whose bodies are limited."""
+    app = FastAPI(title=title, version=version)
+    app.add_middleware(BodyLimits, bytes_max=settings.body_bytes_max, timeout_s=settings.body_timeout_s)
+
+    @app.exception_handler(ApiError)
+    async def refused(_request: Request, error: ApiError) -> Response:
+        return JSONResponse(error.body, status_code=error.status, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        return JSONResponse(error_body(400, name_all(error.errors()), "invalid"), status_code=400)
+
+    @app.exception_handler(HTTPException)
+    async def http(_request: Request, error: HTTPException) -> Response:
+        body = error_body(error.status_code, str(error.detail))
+        return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def bug(_request: Request, error: Exception) -> Response:
+        # The server logs the traceback; the client learns no more than the kind.
+        body = error_body(500, f"internal error: {type(error).__name__}", "internal")
+        return JSONResponse(body, status_code=500)
+
+    return app
+
+
+def bearer_check(tokens: Callable[[], Sequence[str]]) -> Callable[[Request], None]:
+    """A dependency that lets pass who shows one of the tokens; everybody where there are none."""
+
+    def check(request: Request) -> None:
+        known = tokens()
+        if not known:
+            return
+        shown = request.headers.get("authorization", "").encode()
+        # Every token is compared, so that time tells nothing.
+        if not sum(hmac.compare_digest(shown, f"Bearer {token}".encode()) for token in known):
+            raise ApiError(401, "a valid key is needed: Authorization: Bearer ...", code="invalid_api_key")
+
+    return check
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server among several of one process, which handles the signals itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises OSError that names the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def new_server(app: Any, settings: Settings) -> Server:
+    """A server for an application; it is started with its socket."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        limit_concurrency=settings.connections_max,
+        timeout_graceful_shutdown=max(1, int(settings.shutdown_grace_s)),
+        server_header=False,
+    )
+    return Server(config)

@@ -1,0 +1,130 @@
+"""node-config.json: the operator's MLNodes, in the format that operators already have."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.model_args import argument_errors
+
+
+class NodeConfigError(ValueError):
+    """The file or an entry cannot be used; the text names all that is wrong."""
+
+
+class ModelConfig(BaseModel):
+    """What an operator adds to a model's governed arguments."""
+
+    args: list[str] = []
+
+
+class HardwareConfig(BaseModel):
+    type: Annotated[str, Field(min_length=1)]
+    count: Annotated[int, Field(ge=1)] = 1
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class NodeConfig(BaseModel):
+    """One MLNode. Models stand in order of preference: the first that is registered is served."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    inference_segment: str = ""
+    inference_port: Port
+    poc_segment: str = ""
+    poc_port: Port
+    models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
+    max_concurrent: Annotated[int, Field(ge=1)] = 500
+    hardware: list[HardwareConfig] = []
+    version: str = ""
+
+    @model_validator(mode="after")
+    def local_args_are_allowed(self) -> NodeConfig:
+        problems = [
+            f"{model_id}: {problem}"
+            for model_id, model in self.models.items()
+            for problem in argument_errors(model.args)
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def poc_url(self) -> str:
+        """Where the MLNode is steered."""
+        return f"http://{_bracketed(self.host)}:{self.poc_port}{self.poc_segment}/api/v1"
+
+    @property
+    def inference_url(self) -> str:
+        """Where it answers prompts."""
+        return f"http://{_bracketed(self.host)}:{self.inference_port}{self.inference_segment}/v1"
+
+    def declared(self, *, enabled: bool) -> hardware_pb2.MLNode:
+        """The node as the chain's registry holds it."""
+        disabled, usable = hardware_pb2.ML_NODE_STATUS_DISABLED, hardware_pb2.ML_NODE_STATUS_ENABLED
+        return hardware_pb2.MLNode(
+            node_id=self.id,
+            status=usable if enabled else disabled,
+            models=list(self.models),
+            hardware=[hardware_pb2.Hardware(type=part.type, count=part.count) for part in self.hardware],
+            host=self.host,
+            port=self.poc_port,
+        )
+
+
+_NODES = TypeAdapter(list[NodeConfig])
+
+
+def parse_nodes(raw: Any) -> list[NodeConfig]:
+    """The nodes of a decoded file; raises NodeConfigError."""
+    try:
+        nodes = _NODES.validate_python(raw)
+    except ValidationError as error:
+        raise NodeConfigError(name_all(error.errors())) from error
+    if twice := sorted({node.id for node in nodes if [n.id for n in nodes].count(node.id) > 1}):
+        raise NodeConfigError(f"node ids stand twice: {', '.join(twice)}")
+    return nodes
+
+
+def load_nodes(path: Path) -> list[NodeConfig]:
+    """The nodes of a file; raises NodeConfigError when it is missing, no JSON, or wrong."""
+    try:
+        return parse_nodes(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError) as error:
+        raise NodeConfigError(f"{path} cannot be read: {error}") from error
+    except NodeConfigError as error:
+        raise NodeConfigError(f"{path}: {error}") from error
+
+
+def save_nodes(path: Path, nodes: Iterable[NodeConfig]) -> None:
+    """Writes the file as a whole or not at all."""
+    text = json.dumps([node.model_dump() for node in nodes], indent=2) + "\n"
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def name_all(errors: Sequence[Any]) -> str:
+    """One sentence of all that is wrong with an input."""
+    parts = []
+    for error in errors[:20]:
+        place = ".".join(str(part) for part in error["loc"] if part != "body")
+        parts.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
+    return "; ".join(parts) + (f"; and {len(errors) - 20} more" if len(errors) > 20 else "")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,308 @@
+"""Drives one MLNode from what it does to what it should do, one command at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import structlog
+
+from api_node.metrics import Metrics
+from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError, NodeReport
+from api_node.node_config import NodeConfig
+from api_node.phases import Intent, NodeStatus, Puzzle
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+log = structlog.get_logger("api_node.worker")
+
+STATUS_INTERVAL_S = 5.0
+# Between a command and the look at what it did.
+STEP_PAUSE_S = 0.02
+BACKOFF_FIRST_S = 0.25
+BACKOFF_MAX_S = {
+    FailureKind.HOST: 4.0,
+    FailureKind.BUSY: 2.0,
+    FailureKind.POLICY: 15.0,
+    FailureKind.NODE: 8.0,
+}
+
+
+class Command(StrEnum):
+    """What a worker can ask of its MLNode."""
+
+    STOP = "stop"
+    INFERENCE_DOWN = "inference_down"
+    INFERENCE_UP = "inference_up"
+    POW_STOP = "pow_stop"
+    POW_GENERATE = "pow_generate"
+    POW_VALIDATE = "pow_validate"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What a node does, since when, and why it is not what it should be."""
+
+    status: NodeStatus = NodeStatus.UNKNOWN
+    model_id: str = ""
+    puzzle: Puzzle | None = None
+    reason: reasons_pb2.Reason = reasons_pb2.REASON_UNSPECIFIED
+    text: str = ""
+    since: float = field(default_factory=time.time)
+
+
+Served = tuple[str, tuple[str, ...]]
+
+
+def next_command(intent: Intent, report: NodeReport, served: Served | None) -> Command | None:
+    """The one command that brings a node nearer to its intent; None where it is there.
+
+    `served` is what this process asked the node to serve, None where it does not know.
+    """
+    if intent.status == NodeStatus.INFERENCE:
+        return _toward_inference(intent, report, served)
+    if intent.status == NodeStatus.STOPPED:
+        return None if report.state == "STOPPED" else Command.STOP
+    if intent.status == NodeStatus.POC_GENERATE:
+        if _holds(report, intent.puzzle) and report.pow_status == "GENERATING":
+            return None
+        return Command.INFERENCE_DOWN if report.state == "INFERENCE" else Command.POW_GENERATE
+    if _holds(report, intent.puzzle) and report.pow_status in {"VALIDATING", "IDLE"}:
+        return None
+    return Command.POW_VALIDATE
+
+
+def _toward_inference(intent: Intent, report: NodeReport, served: Served | None) -> Command | None:
+    loaded = report.pow_status != "NOT_LOADED"
+    if loaded and (report.pow_status == "GENERATING" or not _holds(report, intent.puzzle)):
+        return Command.POW_STOP
+    if report.model != intent.model_id or served != (intent.model_id, intent.args):
+        return Command.INFERENCE_UP
+    if intent.puzzle and not loaded:
+        return Command.POW_VALIDATE
+    return None
+
+
+def _holds(report: NodeReport, puzzle: Puzzle | None) -> bool:
+    return puzzle is not None and (report.pow_seed, report.pow_height) == (
+        puzzle.poc_seed,
+        puzzle.height_start,
+    )
+
+
+def status_of(report: NodeReport) -> NodeStatus:
+    """The state that a report tells of."""
+    if report.state == "INFERENCE":
+        return NodeStatus.INFERENCE
+    if report.state == "STOPPED":
+        return NodeStatus.STOPPED
+    return NodeStatus.POC_GENERATE if report.pow_status == "GENERATING" else NodeStatus.POC_VALIDATE
+
+
+InitRequest = Callable[[Puzzle, str], Awaitable[dict[str, object]]]
+
+
+class NodeWorker:
+    """One task per node. A new intent ends the wait for what the old one asked, and drops its result."""
+
+    def __init__(
+        self, node: NodeConfig, client: MLNodeClient, init_request: InitRequest, metrics: Metrics
+    ) -> None:
+        self.node = node
+        self.client = client
+        self.intent: Intent | None = None
+        self.current = Current()
+        self.lock_count = 0
+        self.backoff_until = 0.0
+        self.reached = asyncio.Event()
+        self._init_request = init_request
+        self._metrics = metrics
+        self._served: Served | None = None
+        self._failures = 0
+        self._wake = asyncio.Event()
+        self._step: asyncio.Task[bool] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to reconcile."""
+        self._task = asyncio.create_task(self._run(), name=f"node {self.node.id}")
+
+    async def close(self) -> None:
+        """Ends the task; the node keeps doing what it does."""
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def intend(self, intent: Intent) -> None:
+        """Sets what the node should do; equal intents change nothing."""
+        before, self.intent = self.intent, intent
+        if before is not None and _target(before) == _target(intent):
+            return
+        self.reached.clear()
+        self._failures, self.backoff_until = 0, 0.0
+        log.info(
+            "intent",
+            node_id=self.node.id,
+            status=intent.status,
+            model=intent.model_id or None,
+            reason=reason_word(intent.reason),
+            by=intent.height_deadline or None,
+        )
+        if self._step and not self._step.done():
+            self._step.cancel()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Looks at the node again now."""
+        self._wake.set()
+
+    @property
+    def serves(self) -> str:
+        """The model that the node serves now, as far as is known; empty where none."""
+        return self.current.model_id if self.current.status == NodeStatus.INFERENCE else ""
+
+    @property
+    def holds_puzzle(self) -> Puzzle | None:
+        """The puzzle that is loaded and not being mined."""
+        return None if self.current.status == NodeStatus.POC_GENERATE else self.current.puzzle
+
+    def report_failure(self, error: MLNodeError) -> None:
+        """Somebody else's call to the node failed."""
+        self._fail(error)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            intent, arrived = self.intent, False
+            if intent is not None and time.monotonic() >= self.backoff_until:
+                self._step = asyncio.create_task(self._reconcile(intent))
+                try:
+                    arrived = await self._step
+                except asyncio.CancelledError:
+                    if self._task and self._task.cancelling():
+                        raise
+                    continue
+            wait_s = (
+                STATUS_INTERVAL_S if arrived else max(STEP_PAUSE_S, self.backoff_until - time.monotonic())
+            )
+            if intent is None:
+                wait_s = STATUS_INTERVAL_S
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+
+    async def _reconcile(self, intent: Intent) -> bool:
+        """One look and one command; true when nothing is left to do."""
+        try:
+            report = await self.client.report()
+            self._observe(intent, report)
+            command = next_command(intent, report, self._served)
+            if command is None:
+                self._failures = 0
+                self.reached.set()
+                return True
+            self.reached.clear()
+            await self._execute(command, intent)
+        except MLNodeError as error:
+            self._fail(error)
+            return False
+        except Exception:
+            # A bug in the handling of one node must not leave it without a worker.
+            log.exception("worker failed", node_id=self.node.id)
+            self.backoff_until = time.monotonic() + STATUS_INTERVAL_S
+            return False
+        return False
+
+    async def _execute(self, command: Command, intent: Intent) -> None:
+        started, result = time.monotonic(), "error"
+        try:
+            await self._call(command, intent)
+            result = "ok"
+        except asyncio.CancelledError:
+            result = "superseded"
+            raise
+        finally:
+            self._metrics.reconcile.labels(self.node.id, str(command), result).inc()
+            seconds = round(time.monotonic() - started, 3)
+            log.info("command", node_id=self.node.id, command=str(command), result=result, seconds=seconds)
+
+    async def _call(self, command: Command, intent: Intent) -> None:
+        client = self.client
+        if command == Command.INFERENCE_UP:
+            self._served = None
+            await client.inference_up(intent.model_id, intent.args)
+            self._served = (intent.model_id, intent.args)
+        elif command in {Command.POW_GENERATE, Command.POW_VALIDATE}:
+            assert intent.puzzle is not None
+            phase = "generate" if command == Command.POW_GENERATE else "validate"
+            await client.pow_init(phase, await self._init_request(intent.puzzle, self.node.id))
+        elif command == Command.POW_STOP:
+            await client.pow_stop()
+        elif command == Command.INFERENCE_DOWN:
+            await client.inference_down()
+        else:
+            await client.stop()
+
+    def _observe(self, intent: Intent, report: NodeReport) -> None:
+        status = status_of(report)
+        if report.pow_node_id and status == NodeStatus.POC_GENERATE and report.pow_node_id != self.node.id:
+            raise MLNodeError(FailureKind.POLICY, f"the MLNode generates for node {report.pow_node_id}")
+        puzzle = Puzzle(report.pow_height, report.pow_seed) if report.pow_seed else None
+        if report.pow_status in {"NOT_LOADED", "LOADING"}:
+            puzzle = None
+        waiting = status != intent.status
+        reason = intent.reason
+        if waiting and intent.status == NodeStatus.INFERENCE:
+            reason = reasons_pb2.REASON_MODEL_LOADING
+        self._become(Current(status, report.model, puzzle, reason, report.reason))
+
+    def _become(self, current: Current) -> None:
+        before = self.current
+        changed = (before.status, before.model_id) != (current.status, current.model_id)
+        since = current.since if changed else before.since
+        self.current = Current(
+            current.status, current.model_id, current.puzzle, current.reason, current.text, since
+        )
+        if changed:
+            log.info(
+                "state",
+                node_id=self.node.id,
+                status=current.status,
+                before=before.status,
+                model=current.model_id or None,
+                reason=reason_word(current.reason),
+            )
+
+    def _fail(self, error: MLNodeError) -> None:
+        self._failures += 1
+        wait_s = min(BACKOFF_FIRST_S * 2 ** (self._failures - 1), BACKOFF_MAX_S[error.kind])
+        self.backoff_until = time.monotonic() + wait_s
+        if error.kind == FailureKind.BUSY:
+            current = self.current
+            self._become(Current(current.status, current.model_id, current.puzzle, error.reason, str(error)))
+        else:
+            if error.kind == FailureKind.HOST:
+                self._served = None
+            self._become(Current(NodeStatus.FAILED, "", None, error.reason, str(error)))
+        log.info(
+            "waiting for the node",
+            node_id=self.node.id,
+            reason=reason_word(error.reason),
+            problem=str(error),
+            retry_s=wait_s,
+        )
+
+
+def _target(intent: Intent) -> tuple[object, ...]:
+    """What of an intent the node itself must do."""
+    return (intent.status, intent.model_id, intent.args, intent.puzzle)
+
+
+def reason_word(reason: reasons_pb2.Reason) -> str | None:
+    """The reason as logs, errors and answers say it."""
+    word = reasons_pb2.Reason.Name(reason).removeprefix("REASON_").lower()
+    return None if word == "unspecified" else word

@@ -1,0 +1,243 @@
+"""The loop: one view per block, what follows from it, and the few things that are done once per PoC."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import structlog
+from google.protobuf import json_format
+
+from api_node.broker import Broker
+from api_node.chain import BlockWatcher, ChainReader
+from api_node.metrics import Metrics
+from api_node.mlnode_client import MLNodeClient
+from api_node.outbox import Outbox
+from api_node.phases import (
+    Done,
+    Puzzle,
+    StageAction,
+    handle_phase_transitions,
+    retained,
+    validating_nodes,
+)
+from api_node.poc_batches import BatchCollector
+from api_node.poc_validation import Validator
+from api_node.registration import Registrar
+from api_node.sender import Sender
+from api_node.view import ChainView
+from client.chain import ChainError
+from protocol.gen.evergrid.epochs.v1 import params_pb2
+from protocol.gen.evergrid.poc.v1 import poc_pb2
+
+log = structlog.get_logger("api_node.orchestrator")
+
+DONE_FACT = "stages_done"
+RETRY_S = 0.25
+# Fields of PocParams that are the chain's business alone.
+NOT_THE_PUZZLE = ("inline_batches", "committed_batches", "validation_slots")
+
+
+class Orchestrator:
+    """Turns new blocks into intents of nodes and messages to the chain."""
+
+    def __init__(
+        self,
+        *,
+        watcher: BlockWatcher,
+        reader: ChainReader,
+        broker: Broker,
+        collector: BatchCollector,
+        registrar: Registrar,
+        sender: Sender,
+        metrics: Metrics,
+        callback_url: str,
+        public_key: bytes,
+    ) -> None:
+        self.view: ChainView | None = None
+        self.problem = "no view of the chain yet"
+        self.watcher = watcher
+        self.reader = reader
+        self.broker = broker
+        self.collector = collector
+        self.registrar = registrar
+        self.sender = sender
+        self.metrics = metrics
+        self.validator = Validator(reader, reader.address, self._validating)
+        self._callback_url = callback_url
+        self._public_key = public_key.hex()
+        self._outbox: Outbox = sender.outbox
+        self._done: Done = self._load_done()
+        self._again = asyncio.Event()
+        self._watched = 0
+        self._watch: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        height = 0
+        while True:
+            height = await self._next_height(height)
+            try:
+                await self.process_new_block_event(height)
+            except ChainError as error:
+                self.problem = str(error)
+                log.info("waiting for the chain", reason="chain_unreachable", problem=self.problem)
+                await asyncio.sleep(RETRY_S)
+                height = self.view.height if self.view else 0
+
+    async def _next_height(self, height: int) -> int:
+        """The next height to look at; the same one again where samples became complete or nodes changed."""
+        news = asyncio.create_task(self.watcher.newer_than(height))
+        again = asyncio.create_task(self._again.wait())
+        try:
+            await asyncio.wait({news, again}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+            again.cancel()
+        self._again.clear()
+        return max(self.watcher.height, height)
+
+    def look_again(self) -> None:
+        """Something other than a block changed what is to be done."""
+        self._again.set()
+
+    async def process_new_block_event(self, height: int) -> None:
+        """Level-triggered: reads the view and does what is due; a late or doubled event is harmless."""
+        if self.view is None or height > self.view.height:
+            self._take(await self.reader.view(height))
+        view = self.view
+        assert view is not None
+        self.sender.on_block(view.height)
+        self.broker.update_node_with_epoch_data(view.effective)
+        plan = handle_phase_transitions(view, self.broker.facts(), self._done)
+        if (opening := self._opening(plan.actions)) is not None:
+            # Nodes ask where to begin, so this stands before their intents.
+            await self._start_poc(view)
+            self._mark(view, opening)
+        self.broker.apply(plan)
+        for height_start, action in plan.actions:
+            self._perform(view, height_start, action)
+        configured = [(node.config, node.enabled) for node in self.broker.nodes.values()]
+        self.registrar.step(view, configured)
+
+    def _take(self, view: ChainView) -> None:
+        self.view, self.problem = view, ""
+        self.metrics.chain_height.set(view.height)
+        self.metrics.chain_lag.set(max(0, self.watcher.height - view.height))
+
+    @staticmethod
+    def _opening(actions: tuple[tuple[int, StageAction], ...]) -> tuple[int, StageAction] | None:
+        return next((each for each in actions if each[1] == StageAction.START_POC), None)
+
+    def _perform(self, view: ChainView, height_start: int, action: StageAction) -> None:
+        if action == StageAction.VALIDATE_RECEIVED_BATCHES:
+            self.validator.begin(view)
+            self._watch_validation(height_start)
+        elif action == StageAction.LOAD_MODELS_FOR_NEXT_EPOCH:
+            self.load_models_for_next_epoch(view)
+            self._mark(view, (height_start, action))
+        due = (height_start, StageAction.SUBMIT_VERDICTS) not in self._done
+        in_time = action == StageAction.SUBMIT_VERDICTS or (
+            action == StageAction.VALIDATE_RECEIVED_BATCHES and self.validator.is_complete(height_start)
+        )
+        if due and in_time:
+            self._submit_verdicts(view, height_start)
+
+    # what is done once per PoC
+
+    async def _start_poc(self, view: ChainView) -> None:
+        assert view.upcoming is not None
+        nodes = await self.reader.node_nonces(view.upcoming.height_start)
+        own = {
+            node_id: each.nonce_next for (who, node_id), each in nodes.items() if who == self.reader.address
+        }
+        self.collector.open(view, own)
+        log.info("PoC", height_start=view.upcoming.height_start, resumed=bool(own))
+
+    def load_models_for_next_epoch(self, view: ChainView) -> None:
+        """At next_epoch_ready: nodes that do not serve load what they serve from the switch on."""
+        assert view.next_group is not None
+        models = {
+            node_id: intent.model_id for node_id, intent in self.broker.intents().items() if intent.model_id
+        }
+        log.info("models for the next epoch", epoch=view.next_group.epoch_index, models=models)
+
+    def _submit_verdicts(self, view: ChainView, height_start: int) -> None:
+        """One message for all: the chain takes a participant's verdict on another once."""
+        assert view.heights is not None
+        verdicts = self.validator.verdicts(height_start)
+        if verdicts:
+            message = poc_pb2.MsgSubmitPocValidations(
+                creator=self.reader.address, poc_stage_start_height=height_start, verdicts=verdicts
+            )
+            self.sender.submit(f"verdicts/{height_start}", message, view.heights.validation_end)
+            for verdict in verdicts:
+                word = poc_pb2.Verdict.Name(verdict.verdict).removeprefix("VERDICT_").lower()
+                self.metrics.verdicts.labels(word).inc()
+            shown = [json_format.MessageToDict(each) for each in verdicts]
+            log.info("verdicts", height_start=height_start, verdicts=json.dumps(shown))
+        elif not self.validator.is_complete(height_start):
+            return  # the batches are not even read: until the window closes there is still a chance
+        self._mark(view, (height_start, StageAction.SUBMIT_VERDICTS))
+        self._mark(view, (height_start, StageAction.VALIDATE_RECEIVED_BATCHES))
+
+    def _watch_validation(self, height_start: int) -> None:
+        if self._watched == height_start:
+            return
+        self._watched = height_start
+
+        async def watch() -> None:
+            await self.validator.wait_complete()
+            self.look_again()
+
+        self._watch = asyncio.create_task(watch(), name="watch validation")
+
+    async def close(self) -> None:
+        """Ends what runs in the background."""
+        if self._watch:
+            self._watch.cancel()
+        await self.validator.close()
+
+    # what nodes need
+
+    async def init_request(self, puzzle: Puzzle, node_id: str) -> dict[str, object]:
+        """The body of /pow/init for one node: puzzle, first nonce, and where results go."""
+        stage, view = self.collector.stage, self.view
+        assert view is not None
+        record = view.upcoming
+        params = stage.params if stage else None
+        if record is not None and record.height_start == puzzle.height_start:
+            params = record.params.poc
+        assert params is not None, "a node is asked for a puzzle that no view had"
+        return {
+            "node_id": node_id,
+            "block_hash": puzzle.poc_seed,
+            "block_height": puzzle.height_start,
+            "public_key": self._public_key,
+            "params": poc_params_json(params),
+            "first_nonce": self.collector.nonce_next(node_id),
+            "url": f"{self._callback_url}/v1/poc-batches",
+        }
+
+    def _validating(self, puzzle: Puzzle) -> Mapping[str, MLNodeClient]:
+        chosen = validating_nodes(self.broker.intents(), self.broker.ready_for(puzzle))
+        return {node_id: self.broker.nodes[node_id].worker.client for node_id in chosen}
+
+    # done-flags
+
+    def _mark(self, view: ChainView, flag: tuple[int, StageAction]) -> None:
+        self._done = retained(self._done | {flag}, view)
+        self._outbox.remember(DONE_FACT, json.dumps(sorted(self._done)))
+
+    def _load_done(self) -> Done:
+        """START_POC is done anew by each process, since what it opens is in memory."""
+        flags = json.loads(self._outbox.fact(DONE_FACT) or "[]")
+        known = ((int(start), StageAction(action)) for start, action in flags)
+        return frozenset(flag for flag in known if flag[1] != StageAction.START_POC)
+
+
+def poc_params_json(params: params_pb2.PocParams) -> dict[str, object]:
+    """PocParams as the MLNode takes them: what puzzle and verification depend on."""
+    names = (field.name for field in params.DESCRIPTOR.fields)
+    return {name: getattr(params, name) for name in names if name not in NOT_THE_PUZZLE}

@@ -1,0 +1,219 @@
+"""Carries one chat answer from where it is computed to who asked, and knows at the end what it was.
+
+The answer is read to its end even if the client leaves, so that what was computed is also recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import httpx2
+import structlog
+
+from api_node.errors import ApiError
+from api_node.mlnode_client import refusal_text
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+log = structlog.get_logger("api_node.relay")
+
+CONNECT_TIMEOUT_S = 5.0
+DONE_LINE = "data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCall:
+    """One request as the executor gets it. `raw` is what the prompt's hash is of."""
+
+    inference_id: str
+    model_id: str
+    raw: bytes
+    stream: bool
+    # Whether the client asked for the last chunk with the usage.
+    include_usage: bool = False
+
+    @property
+    def prompt_hash(self) -> str:
+        """SHA-256 of the canonical body, in hex."""
+        return sha256(self.raw).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was answered, as far as it is recorded."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def response_hash(self) -> str:
+        """SHA-256 of the answer's text, in hex."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer, or server-sent events."""
+
+    body: dict[str, Any] | None = None
+    events: AsyncIterator[str] | None = None
+
+
+OnEnd = Callable[[Outcome | None], None]
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def canonical(body: Mapping[str, Any]) -> bytes:
+    """The one way to write a request body, so that its hash says which it was."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+async def relay(
+    http: httpx2.AsyncClient,
+    url: str,
+    call: ChatCall,
+    *,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    on_end: OnEnd,
+) -> Reply:
+    """Asks and returns as soon as there is something to return; raises ApiError before the first byte.
+
+    `on_end` is called exactly once: with what was answered, or None where it did not come to its end.
+    """
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    pump = _Pump(http, url, call, headers=headers, timeout_s=timeout_s, queue=queue)
+    task = asyncio.create_task(pump.run(on_end))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    first = await queue.get()
+    if isinstance(first, ApiError):
+        raise first
+    if not call.stream:
+        return Reply(body=first)
+    return Reply(events=_events(first, queue))
+
+
+async def _events(first: str, queue: asyncio.Queue[Any]) -> AsyncIterator[str]:
+    item: Any = first
+    while item is not None:
+        if isinstance(item, ApiError):
+            yield sse(item.body)
+            return
+        yield item
+        item = await queue.get()
+
+
+def sse(value: dict[str, Any]) -> str:
+    """One server-sent event."""
+    return f"data: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n\n"
+
+
+class _Pump:
+    """Reads the upstream's answer into a queue: items for the client, None at the end."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        url: str,
+        call: ChatCall,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        queue: asyncio.Queue[Any],
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._call = call
+        self._headers = {"Content-Type": "application/json", **headers}
+        self._timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        self._queue = queue
+        self._text: list[str] = []
+        self._usage: dict[str, int] | None = None
+
+    async def run(self, on_end: OnEnd) -> None:
+        """Until the answer has ended, one way or the other."""
+        outcome: Outcome | None = None
+        try:
+            outcome = await self._read()
+        except ApiError as error:
+            self._queue.put_nowait(error)
+        except (httpx2.HTTPError, ValueError) as error:
+            text = f"the executor did not answer: {type(error).__name__}: {error}".rstrip(": ")
+            self._queue.put_nowait(
+                ApiError(502, text, reason=reasons_pb2.REASON_UNREACHABLE, retry_after_s=2)
+            )
+        except Exception:
+            log.exception("an answer was lost", inference_id=self._call.inference_id)
+            self._queue.put_nowait(ApiError(500, "internal error", code="internal"))
+            raise
+        finally:
+            on_end(outcome)
+            self._queue.put_nowait(None)
+
+    async def _read(self) -> Outcome | None:
+        request = self._http.build_request(
+            "POST", self._url, content=self._call.raw, headers=self._headers, timeout=self._timeout
+        )
+        response = await self._http.send(request, stream=True)
+        async with contextlib.aclosing(response):
+            if not response.is_success:
+                await response.aread()
+                raise _refusal(response)
+            if self._call.stream:
+                await self._read_events(response)
+            else:
+                await response.aread()
+                self._read_body(response.json())
+        if self._usage is None:
+            return None
+        counts = (int(self._usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
+        return Outcome("".join(self._text), *counts)
+
+    def _read_body(self, body: dict[str, Any]) -> None:
+        for choice in body.get("choices", ()):
+            self._text.append((choice.get("message") or {}).get("content") or "")
+        self._usage = body.get("usage")
+        self._queue.put_nowait(body | {"id": self._call.inference_id})
+
+    async def _read_events(self, response: httpx2.Response) -> None:
+        async for line in response.aiter_lines():
+            if not line.startswith("data:"):
+                continue
+            payload = line.removeprefix("data:").strip()
+            if payload == "[DONE]":
+                self._queue.put_nowait(DONE_LINE)
+                return
+            self._read_chunk(json.loads(payload))
+
+    def _read_chunk(self, chunk: dict[str, Any]) -> None:
+        if "error" in chunk:
+            error = chunk["error"] if isinstance(chunk["error"], dict) else {}
+            raise ApiError(502, str(error.get("message") or "the executor failed"), code="executor_failed")
+        choices = chunk.get("choices") or []
+        for choice in choices:
+            self._text.append((choice.get("delta") or {}).get("content") or "")
+        if chunk.get("usage"):
+            self._usage = chunk["usage"]
+        if choices or self._call.include_usage:
+            self._queue.put_nowait(sse(chunk | {"id": self._call.inference_id}))
+
+
+def _refusal(response: httpx2.Response) -> ApiError:
+    """The upstream's refusal as ours; what may be better elsewhere or later is a 503."""
+    text = refusal_text(response)
+    if response.status_code in {404, 408, 409, 429} or response.status_code >= 500:
+        return ApiError(503, text, reason=reasons_pb2.REASON_BUSY, retry_after_s=2)
+    return ApiError(response.status_code, text)
+
+
+async def drain_relays(grace_s: float) -> None:
+    """Lets answers that are under way come to their end."""
+    if _tasks:
+        await asyncio.wait(list(_tasks), timeout=grace_s)
