@@ -40,7 +40,8 @@ class CometRpc:
             raise CometUnreachableError(f"no answer from CometBFT at {self.url}: {error}") from error
         if "error" in reply:
             refusal = reply["error"]
-            raise CometError(": ".join(filter(None, (refusal.get("message"), refusal.get("data")))))
+            # The message is one of a few general words; the data says what is the matter.
+            raise CometError(refusal.get("data") or refusal.get("message") or "refused")
         return cast("dict[str, Any]", reply["result"])
 
     def status(self) -> dict[str, Any]:

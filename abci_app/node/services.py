@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from abci_app.kernel.errors import QueryError, invalid_argument, not_found
 from abci_app.kernel.module import QUERIES
+from abci_app.kernel.store import HeightNotRetained
 from abci_app.modules import auth
 from abci_app.node import blocks
 from abci_app.node.comet import CometError, CometRpc, CometUnreachableError
@@ -81,6 +82,8 @@ class Services:
             raise
         except CometUnreachableError as error:
             raise QueryError("Unavailable", str(error)) from error
+        except HeightNotRetained as error:
+            raise invalid_argument(str(error)) from error
         except Exception as bug:
             log.exception("a query failed", path=path, height=height)
             self._on_bug(path, bug)

@@ -1,0 +1,180 @@
+"""The first state of a chain: a profile's start values, and the accounts, participants and models given."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, cast
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from abci_app.app import parse_genesis
+from abci_app.modules import epochs, gov
+from abci_app.node.config import ConfigError
+from protocol import address
+from protocol.gen.evergrid.epochs.v1 import params_pb2
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.models.v1 import models_pb2
+from protocol.pool import POOL
+
+TEMPLATES: Final = Path(__file__).resolve().parents[2] / "cometbft-config"
+PROFILES: Final = ("local", "testnet", "mainnet")
+DENOM: Final = "nevg"
+SECOND_NS: Final = 10**9
+
+
+@dataclass(frozen=True)
+class GenesisNode:
+    """An MLNode that is there from the start; weight is what it has in group 0."""
+
+    node_id: str
+    models: tuple[str, ...]
+    weight: int = 0
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+@dataclass(frozen=True)
+class GenesisParticipant:
+    """A participant from the start: public_key 33 bytes, validator_key 32; weight is of itself alone."""
+
+    public_key: bytes
+    validator_key: bytes
+    weight: int = 0
+    url: str = ""
+    worker_key: str = ""
+    nodes: tuple[GenesisNode, ...] = field(default=())
+
+    @property
+    def address(self) -> str:
+        """Of the account."""
+        return address.account(self.public_key)
+
+
+def profile_values(profile: str) -> dict[str, Any]:
+    """What a profile's file says; raises ConfigError where there is none of the name."""
+    if profile not in PROFILES:
+        raise ConfigError(f"a profile is one of {', '.join(PROFILES)}, not {profile!r}")
+    text = (TEMPLATES / "profiles" / f"{profile}.json").read_text()
+    return cast("dict[str, Any]", json.loads(text))
+
+
+def make_app_state(
+    profile: str,
+    *,
+    balances: Mapping[str, int] | None = None,
+    participants: Sequence[GenesisParticipant] = (),
+    models: Sequence[models_pb2.Model] = (),
+    params: params_pb2.Params | None = None,
+) -> dict[str, Any]:
+    """The state of all modules, as JSON; balances in nevg by address; models are proposed by governance.
+
+    Raises GenesisError with everything that is wrong.
+    """
+    values = profile_values(profile)
+    voting_period_ns = values["voting_period_seconds"] * SECOND_NS
+    fees = {"denom": DENOM, "minimum_gas_price_micro": str(values["minimum_gas_price_micro"])}
+    state = {
+        "auth": {"fees": fees},
+        "bank": {
+            "balances": [
+                {"address": holder, "coins": [{"denom": DENOM, "amount": str(amount)}]}
+                for holder, amount in sorted((balances or {}).items())
+            ],
+            "denom_metadata": json.loads((TEMPLATES / "denom.json").read_text()),
+        },
+        "models": {"models": [{"proposed_by": gov.GOV_ADDRESS} | _json(model) for model in models]},
+        "hardware": _hardware(participants),
+        "epochs": {
+            "params": _json(params or epochs.default_params(profile)),
+            "weights": list(_weights(participants)),
+        },
+        "gov": {
+            "starting_proposal_id": "1",
+            "params": _json(gov.default_params(DENOM, voting_period_ns)),
+        },
+    }
+    parse_genesis(state)
+    return state
+
+
+def make_genesis(
+    chain_id: str,
+    profile: str,
+    app_state: Mapping[str, Any],
+    validators: Sequence[tuple[bytes, int]],
+    time: datetime | None = None,
+) -> dict[str, Any]:
+    """CometBFT's genesis document; validators as (ed25519 key, power) rule until a group has voting power."""
+    moment = (time or datetime.now(UTC)).astimezone(UTC)
+    return {
+        "genesis_time": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "chain_id": chain_id,
+        "initial_height": "1",
+        "consensus_params": profile_values(profile)["consensus_params"],
+        "validators": [
+            {
+                "address": address.consensus_address(key).hex().upper(),
+                "pub_key": {"type": "tendermint/PubKeyEd25519", "value": base64.b64encode(key).decode()},
+                "power": str(power),
+                "name": "",
+            }
+            for key, power in validators
+        ],
+        "app_hash": "",
+        "app_state": dict(app_state),
+    }
+
+
+def _json(message: Message) -> dict[str, Any]:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=POOL)
+
+
+def _hardware(participants: Sequence[GenesisParticipant]) -> dict[str, Any]:
+    nodes: list[dict[str, Any]] = []
+    for participant in participants:
+        for node in participant.nodes:
+            declared = hardware_pb2.MLNode(
+                node_id=node.node_id,
+                status=hardware_pb2.ML_NODE_STATUS_ENABLED,
+                models=node.models,
+                host=node.host,
+                port=node.port,
+            )
+            nodes.append(
+                {"participant": participant.address, "node": _json(declared), "sequence": str(len(nodes))}
+            )
+    return {
+        "participants": [_json(_participant(each)) for each in participants],
+        "nodes": nodes,
+        "node_sequence": str(len(nodes)),
+    }
+
+
+def _participant(given: GenesisParticipant) -> hardware_pb2.Participant:
+    return hardware_pb2.Participant(
+        address=given.address,
+        url=given.url,
+        validator_key=given.validator_key,
+        worker_key=given.worker_key,
+        public_key=given.public_key,
+        status=hardware_pb2.PARTICIPANT_STATUS_ACTIVE,
+    )
+
+
+def _weights(participants: Sequence[GenesisParticipant]) -> list[dict[str, str]]:
+    weights = []
+    for participant in participants:
+        if participant.weight:
+            weights.append({"participant": participant.address, "weight": str(participant.weight)})
+        weights += [
+            {"participant": participant.address, "node_id": node.node_id, "weight": str(node.weight)}
+            for node in participant.nodes
+            if node.weight
+        ]
+    return weights

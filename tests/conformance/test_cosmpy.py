@@ -1,0 +1,179 @@
+"""The unmodified cosmpy client against a real node, over gRPC and over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.chain import DENOM, FUNDS, key_of
+from tests.node.chain_process import CHAIN_ID, NodeProcess, make_home, running
+
+pytestmark = [pytest.mark.localnet, pytest.mark.xdist_group("localnet")]
+
+GAS_PRICE_MICRO = 1000
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    home = tmp_path_factory.mktemp("cosmpy") / "home"
+    info = make_home(home, "alice", "bob", "carol", minimum_gas_price_micro=GAS_PRICE_MICRO)
+    with running(info) as started:
+        yield started
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def ledger(request: pytest.FixtureRequest, node: NodeProcess) -> Any:
+    from cosmpy.aerial.client import LedgerClient
+    from cosmpy.aerial.config import NetworkConfig
+
+    port = getattr(node.info.ports, request.param)
+    config = NetworkConfig(
+        chain_id=CHAIN_ID,
+        url=f"{request.param}+http://127.0.0.1:{port}",
+        fee_minimum_gas_price=GAS_PRICE_MICRO / 10**6,
+        fee_denomination=DENOM,
+        staking_denomination=DENOM,
+    )
+    return LedgerClient(config, query_interval_secs=1, query_timeout_secs=20)
+
+
+def wallet(name: str) -> Any:
+    from cosmpy.aerial.wallet import LocalWallet
+    from cosmpy.crypto.keypairs import PrivateKey
+
+    return LocalWallet(PrivateKey(key_of(name).private), prefix="evergrid")
+
+
+def test_a_funded_account_shows_its_balance_and_number(ledger: Any) -> None:
+    carol = wallet("carol").address()
+
+    assert ledger.query_bank_balance(carol, DENOM) == FUNDS
+    assert [(coin.denom, coin.amount) for coin in ledger.query_bank_all_balances(carol)] == [
+        (DENOM, str(FUNDS))
+    ]
+    assert ledger.query_account(carol).sequence == 0
+
+
+def test_an_unknown_account_is_not_found(ledger: Any) -> None:
+    import grpc
+
+    # cosmpy hands on what the transport says: an error of gRPC, or the gateway's answer in a RuntimeError.
+    stranger = wallet("nobody").address()
+    text = f"account {stranger} not found"
+
+    with pytest.raises((grpc.RpcError, RuntimeError)) as caught:
+        ledger.query_account(stranger)
+
+    if isinstance(caught.value, grpc.Call):
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        assert caught.value.details() == text
+    else:
+        assert f'404, b\'{{"code":5,"message":"{text}","details":[]}}' in str(caught.value)
+
+
+def test_coins_that_are_sent_with_estimated_gas_arrive(ledger: Any) -> None:
+    receiver = wallet("bob").address()
+    before = ledger.query_bank_balance(receiver, DENOM)
+
+    submitted = ledger.send_tokens(receiver, 1234, DENOM, wallet("alice"))
+    submitted.wait_to_complete()
+
+    response = submitted.response
+    assert ledger.query_bank_balance(receiver, DENOM) == before + 1234
+    assert response is not None and response.is_successful()
+    assert 0 < response.gas_used <= response.gas_wanted
+    assert response.events["transfer"]["amount"] == f"1234{DENOM}"
+    assert response.hash == submitted.tx_hash
+    assert response.timestamp is not None
+
+
+def test_a_transaction_found_by_its_hash_says_what_it_did(ledger: Any) -> None:
+    submitted = ledger.send_tokens(wallet("bob").address(), 5, DENOM, wallet("alice"))
+    submitted.wait_to_complete()
+
+    found = ledger.query_tx(submitted.tx_hash)
+
+    assert found.height > 0
+    assert found.code == 0
+    assert found.events["message"]["sender"] == str(wallet("alice").address())
+
+
+def test_an_unknown_transaction_is_not_found(ledger: Any) -> None:
+    from cosmpy.aerial.exceptions import NotFoundError
+
+    with pytest.raises(NotFoundError):
+        ledger.query_tx("AB" * 32)
+
+
+def prepared(ledger: Any, *, gas_limit: int, fee: str) -> Any:
+    """A signed transfer with a fee of the test's own."""
+    from cosmpy.aerial.client.bank import create_bank_send_msg
+    from cosmpy.aerial.tx import SigningCfg, Transaction, TxFee
+
+    sender = wallet("alice")
+    account = ledger.query_account(sender.address())
+    tx = Transaction()
+    tx.add_message(create_bank_send_msg(sender.address(), wallet("bob").address(), 7, DENOM))
+    tx.seal(
+        SigningCfg.direct(sender.public_key(), account.sequence), fee=TxFee(amount=fee, gas_limit=gas_limit)
+    )
+    tx.sign(sender.signer(), CHAIN_ID, account.number)
+    return tx.complete()
+
+
+def test_a_fee_below_the_minimum_is_refused_as_such(ledger: Any) -> None:
+    from cosmpy.aerial.exceptions import InsufficientFeesError
+
+    tx = prepared(ledger, gas_limit=200_000, fee=f"1{DENOM}")
+
+    with pytest.raises(InsufficientFeesError) as caught:
+        ledger.broadcast_tx(tx)
+
+    assert caught.value.minimum_required_fee == f"200{DENOM}"
+
+
+def test_too_little_gas_is_refused_as_such(ledger: Any) -> None:
+    from cosmpy.aerial.exceptions import OutOfGasError
+
+    tx = prepared(ledger, gas_limit=1_000, fee=f"100{DENOM}")
+
+    with pytest.raises(OutOfGasError) as caught:
+        ledger.broadcast_tx(tx)
+
+    assert caught.value.gas_wanted == 1_000
+    assert caught.value.gas_used > 1_000
+
+
+def test_a_second_broadcast_of_one_transaction_is_an_answer_with_code_19(ledger: Any) -> None:
+    from cosmpy.protos.cosmos.tx.v1beta1.service_pb2 import BroadcastMode, BroadcastTxRequest
+
+    tx = prepared(ledger, gas_limit=200_000, fee=f"1000{DENOM}")
+    first = ledger.broadcast_tx(tx)
+    request = BroadcastTxRequest(tx_bytes=tx.tx.SerializeToString(), mode=BroadcastMode.BROADCAST_MODE_SYNC)
+
+    second = ledger.txs.BroadcastTx(request).tx_response
+
+    assert (second.code, second.codespace, second.raw_log) == (19, "sdk", "")
+    assert second.txhash == first.tx_hash
+    first.wait_to_complete()
+
+
+def test_the_node_tells_who_it_is_and_which_block_is_the_latest(ledger: Any, node: NodeProcess) -> None:
+    info = ledger.query_node_info()
+    latest = ledger.query_latest_block()
+    second = ledger.query_block(2)
+
+    assert info.app_name == "evergrid"
+    assert info.app_version.release and info.cosmos_sdk_version.release
+    assert latest.chain_id == CHAIN_ID
+    assert 1 <= latest.height <= node.height()
+    assert second.height == 2
+    assert second.time < latest.time or latest.height == 2
+    assert ledger.query_chain_id() == CHAIN_ID
+    assert ledger.query_height() >= latest.height
+
+
+def test_the_gas_strategy_learns_the_block_limit_from_the_chain(ledger: Any) -> None:
+    assert ledger.gas_strategy.block_gas_limit() == -1
