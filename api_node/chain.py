@@ -29,6 +29,7 @@ PAGE_LIMIT = 1000
 # Batches with claims are large: a page of them stays within what an RPC answer should carry.
 PAGE_LIMIT_CLAIMS = 20
 RECONNECT_MAX_S = 5.0
+POLL_OFTEN_S = 0.5
 SUBSCRIBE = json.dumps(
     {"jsonrpc": "2.0", "method": "subscribe", "id": 1, "params": {"query": "tm.event='NewBlock'"}}
 )
@@ -97,10 +98,13 @@ class BlockWatcher:
     async def _poll(self) -> None:
         while True:
             self._seen.clear()
-            with contextlib.suppress(TimeoutError):
-                interval_s = self._poll_interval_s if self.connected else min(0.5, self._poll_interval_s)
-                await asyncio.wait_for(self._seen.wait(), interval_s)
-                continue
+            often = not self.connected or self.catching_up
+            if often:
+                await asyncio.sleep(min(POLL_OFTEN_S, self._poll_interval_s))
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._seen.wait(), self._poll_interval_s)
+                    continue
             await self._ask()
 
     async def _ask(self) -> None:

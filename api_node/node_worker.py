@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import structlog
@@ -141,6 +141,8 @@ class NodeWorker:
         """Sets what the node should do; equal intents change nothing."""
         before, self.intent = self.intent, intent
         if before is not None and _target(before) == _target(intent):
+            if self.current.reason == before.reason:
+                self.current = replace(self.current, reason=intent.reason)
             return
         self.reached.clear()
         self._failures, self.backoff_until = 0, 0.0

@@ -109,6 +109,8 @@ class Orchestrator:
         view = self.view
         assert view is not None
         self.sender.on_block(view.height)
+        if self.watcher.catching_up:
+            return  # what the chain said long ago is nothing to act upon
         self.broker.update_node_with_epoch_data(view.effective)
         plan = handle_phase_transitions(view, self.broker.facts(), self._done)
         if (opening := self._opening(plan.actions)) is not None:

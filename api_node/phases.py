@@ -6,7 +6,7 @@ Nothing here depends on having seen an earlier block, so one that was missed, do
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from api_node.view import ChainView, EpochData, StageHeights
@@ -134,14 +134,16 @@ def node_intent(view: ChainView, node: NodeFacts) -> Intent:
     holds_slot = view.effective.model_of(node.node_id, epochs_pb2.POC_SLOT) is not None
     if not view.upcoming.poc_seed:
         # One block before the PoC: who will mine takes nothing new and finishes what it began.
-        return _serve(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=holds_slot)
+        intent = _serve(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=holds_slot)
+        return intent if holds_slot else _because(intent, reasons_pb2.REASON_DRAINING)
     if holds_slot:
         intent = _serve(view.effective, node, epochs_pb2.POC_SLOT, admits=True)
-        return Intent(intent.status, reasons_pb2.REASON_PRESERVED, intent.model_id, intent.args, admits=True)
+        return _because(intent, reasons_pb2.REASON_PRESERVED)
     if view.next_group is not None:
         # In the last block of the period a start lands where the former group's PRE_POC_SLOT is in force.
         admits = view.slot_next == epochs_pb2.PRE_POC_SLOT
-        return _serve(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=admits)
+        intent = _serve(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=admits)
+        return intent if admits else _because(intent, reasons_pb2.REASON_STAGE_CHANGE)
     return _mine(view, node, at)
 
 
@@ -174,6 +176,10 @@ def mining_refusal(view: ChainView, node_id: str, at: StageHeights) -> reasons_p
     return reasons_pb2.REASON_UNSPECIFIED
 
 
+def _because(intent: Intent, reason: reasons_pb2.Reason) -> Intent:
+    return replace(intent, reason=reason) if intent.status == NodeStatus.INFERENCE else intent
+
+
 def _serve(data: EpochData, node: NodeFacts, slot: epochs_pb2.TimeSlot, *, admits: bool) -> Intent:
     """Serves the model of the slot; configured ones only while there is no epoch data at all."""
     local = dict(node.models)
@@ -181,8 +187,7 @@ def _serve(data: EpochData, node: NodeFacts, slot: epochs_pb2.TimeSlot, *, admit
     if model_id is not None:
         governed = list(data.models[model_id].model_args)
         args = merge_model_args(governed, list(local.get(model_id, ())))
-        reason = reasons_pb2.REASON_UNSPECIFIED if admits else reasons_pb2.REASON_DRAINING
-        return Intent(NodeStatus.INFERENCE, reason, model_id, tuple(args), admits=admits)
+        return Intent(NodeStatus.INFERENCE, model_id=model_id, args=tuple(args), admits=admits)
     if data.models:
         return Intent(NodeStatus.STOPPED, reasons_pb2.REASON_NOT_SERVING)
     model_id, own_args = node.models[0]
@@ -201,9 +206,7 @@ def _with_validation_beside_serving(view: ChainView, intents: dict[str, Intent])
         return intents
     puzzle = Puzzle(at.start, view.upcoming.poc_seed.hex())
     return {
-        node_id: Intent(
-            intent.status, intent.reason, intent.model_id, intent.args, puzzle, intent.admits, at.switch
-        )
+        node_id: replace(intent, puzzle=puzzle, height_deadline=at.switch)
         if intent.status == NodeStatus.INFERENCE
         else intent
         for node_id, intent in intents.items()
