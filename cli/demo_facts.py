@@ -233,7 +233,7 @@ class Story:
     served: dict[tuple[int, str, str], int] = field(default_factory=dict)
     requests: list[RequestFact] = field(default_factory=list)
     targets: list[TargetFact] = field(default_factory=list)
-    # (height, by validator: app hash), compared once at the end.
+    # By validator, at one height near the end.
     app_hashes: dict[str, str] = field(default_factory=dict)
     # Seconds between consecutive blocks, by height of the later one.
     block_seconds: dict[int, float] = field(default_factory=dict)

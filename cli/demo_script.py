@@ -70,15 +70,15 @@ def due_request(now: Snapshot, story: Story, cast: Cast) -> Ask | None:
 
 
 def _due_in_poc(now: Snapshot, story: Story, cast: Cast) -> Ask | None:
-    """Once the other nodes compute nonces, one request to the holder of POC_SLOT."""
+    """Once the other nodes compute nonces: to the API of the participant that mines, then to the other's."""
     poc = story.pocs.get(now.epoch + 1)
     holders = [key for key in poc.serving(cast.model_a) if key in cast.rivals] if poc else []
     if not holders or not now.height_start < now.height < now.height_switch - 2 * QUIET_BLOCKS:
         return None
-    holder = holders[0]
-    if _asked(story, IN_POC, now.epoch, cast.model_a, holder[0]):
-        return None
-    return Ask(IN_POC, now.epoch, cast.model_a, holder[0], holder)
+    for address in sorted(cast.participants, key=lambda each: each == holders[0][0]):
+        if not _asked(story, IN_POC, now.epoch, cast.model_a, address):
+            return Ask(IN_POC, now.epoch, cast.model_a, address, holders[0])
+    return None
 
 
 def _asked(story: Story, phase: str, epoch: int, model_id: str, to: str) -> bool:
