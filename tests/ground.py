@@ -11,12 +11,16 @@ from google.protobuf.message import Message
 
 from abci_app.kernel.context import Block, Context, Gas, Mode
 from abci_app.kernel.kv import Overlay
+from abci_app.kernel.tx import Tx, decode
+from abci_app.modules import auth, bank
 from protocol import address as addresses
+from protocol.gen.cosmos.bank.v1beta1 import genesis_pb2 as bank_genesis
 from protocol.gen.cosmos.bank.v1beta1 import tx_pb2 as bank_tx
 from protocol.gen.cosmos.base.v1beta1 import coin_pb2
 from protocol.gen.cosmos.crypto.secp256k1 import keys_pb2
 from protocol.gen.cosmos.tx.signing.v1beta1 import signing_pb2
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
+from protocol.gen.evergrid.auth.v1 import auth_pb2 as evergrid_auth
 from protocol.gen.google.protobuf import any_pb2
 
 CHAIN_ID = "evergrid-test-1"
@@ -54,7 +58,7 @@ def a_context(height: int = 5, *, mode: Mode = Mode.DELIVER, gas: int | None = N
 def state_of(ctx: Context) -> dict[bytes, bytes]:
     """Everything that is written, to be compared."""
     if isinstance(ctx.kv, Overlay):
-        return {key: value for key, value in ctx.kv.iterate(b"\0", b"\xff")}
+        return dict(ctx.kv.iterate(b"\0", b"\xff"))
     assert isinstance(ctx.kv, DictKV)
     return dict(ctx.kv.values)
 
@@ -169,3 +173,34 @@ def raw_of(body_bytes: bytes, auth_info_bytes: bytes, signatures: Sequence[bytes
     return tx_pb2.TxRaw(
         body_bytes=body_bytes, auth_info_bytes=auth_info_bytes, signatures=signatures
     ).SerializeToString()
+
+
+def a_ground(funds: dict[str, int] | None = None, *, minimum_gas_price_micro: int = 0) -> Context:
+    """Auth and bank after a genesis in which ALICE, BOB and CAROL have accounts 0, 1, 2 and these funds."""
+    ctx = a_context()
+    fees = evergrid_auth.FeeParams(denom=DENOM, minimum_gas_price_micro=minimum_gas_price_micro)
+    auth.MODULE.init_genesis(ctx, evergrid_auth.GenesisState(fees=fees))
+    funds = {ALICE.address: 1000, BOB.address: 0} if funds is None else funds
+    for key in (ALICE, BOB, CAROL):
+        auth.ensure_account(ctx, key.address)
+    balances = [
+        bank_genesis.Balance(address=address, coins=coins(amount))
+        for address, amount in funds.items()
+        if amount
+    ]
+    bank.MODULE.init_genesis(ctx, bank_genesis.GenesisState(balances=balances))
+    ctx.events.clear()
+    ctx.gas.used = 0
+    return ctx
+
+
+def ante(ctx: Context, raw: bytes, *, mode: Mode = Mode.DELIVER, waived: bool = False) -> Tx:
+    """Runs the whole ante chain; raises what it raises, and then leaves what was written before."""
+    tx = decode(raw)
+    ctx.mode = mode
+    for step in auth.ANTE_BEFORE_FEE:
+        step(ctx, tx)
+    bank.deduct_fee(ctx, tx, waived)
+    for step in auth.ANTE_AFTER_FEE:
+        step(ctx, tx)
+    return tx
