@@ -375,6 +375,15 @@ def test_a_block_does_not_ask_for_the_minimum_fee() -> None:
     assert sequence_of(ctx, ALICE.address) == 1
 
 
+def test_a_fee_of_zero_is_no_fee_and_no_error() -> None:
+    ctx = a_ground()
+
+    ante(ctx, Draft([a_send()], fee=coins(0)).raw(), mode=Mode.CHECK)
+
+    assert bank.balance(ctx, ALICE.address, "nevg") == 1000
+    assert ("tx", {"fee": "", "fee_payer": ALICE.address}) in events_of(ctx)
+
+
 def test_a_waived_fee_is_not_asked_for() -> None:
     ctx = a_ground(minimum_gas_price_micro=1000)
 

@@ -24,9 +24,11 @@ MOVE_GAS: Final = 3 * 1060 + 2 * 2600 + 1000
 
 def deduct_fee(ctx: Context, tx: Tx, waived: bool) -> None:  # noqa: FBT001 - the application decides it
     """Takes the fee from its payer; whether it is enough only a mempool asks, and not where it is waived."""
-    if errors := coin_errors(tx.fee.amount):
+    # Where gas costs nothing, wallets write a fee of zero.
+    offered = [] if all(coin.amount == "0" for coin in tx.fee.amount) else tx.fee.amount
+    if errors := coin_errors(offered):
         raise InsufficientFee(f"invalid fee amount: {'; '.join(errors)}")
-    amounts = amounts_of(tx.fee.amount)
+    amounts = amounts_of(offered)
     if ctx.mode in {Mode.CHECK, Mode.RECHECK} and not waived:
         _require_minimum(ctx, tx, amounts)
     if tx.fee.granter:
