@@ -391,6 +391,9 @@ def load_genesis(ctx: Context, app_state: dict[str, Any]) -> None:
     states = parse_genesis(app_state)
     for module in MODULES:
         module.init_genesis(ctx, states[module.name])
+        if module is auth.MODULE:
+            # From the first block on, so that nobody can send coins to them.
+            auth.create_module_accounts(ctx, [name for each in MODULES for name in each.accounts])
 
 
 def export_genesis(ctx: Context) -> dict[str, Any]:
