@@ -23,7 +23,7 @@ from cli.demo_facts import (
     TargetFact,
 )
 from cli.demo_observe import ChainReader, node_state, snapshot, word
-from cli.demo_script import Asker, due_request, register_model, send, votes
+from cli.demo_script import PROPOSE_HEIGHT, Asker, due_request, register_model, send, votes
 from cli.demo_view import evg, request_line, short_model, vote_lines
 from cli.network import Network
 from client.chain import ChainClient, ChainError
@@ -48,9 +48,12 @@ class DemoError(Exception):
 class Director:
     """Holds the story; `advance` brings it to the next block."""
 
-    def __init__(self, network: Network, cast: Cast, processes: list[supervisor.Process]) -> None:
+    def __init__(
+        self, network: Network, cast: Cast, processes: list[supervisor.Process], epochs: int
+    ) -> None:
         self.network = network
         self.cast = cast
+        self.epochs = epochs
         self.processes = processes
         self.story = Story()
         self.clients = [ChainClient(each.rpc, PROBE_TIMEOUT_S) for each in network.validators]
@@ -90,10 +93,10 @@ class Director:
         self._act(now)
         return now
 
-    def is_over(self, epochs: int) -> bool:
+    def is_over(self) -> bool:
         """Whether the wanted epochs are settled and paid, and every request is closed."""
         asked = self._answer is not None or any(not self._is_closed(r) for r in self.story.requests)
-        return all(index in self.story.settlements for index in range(1, epochs + 1)) and not asked
+        return all(index in self.story.settlements for index in range(1, self.epochs + 1)) and not asked
 
     def finish(self) -> None:
         """The last looks: metrics of every process, and the same state at both validators."""
@@ -286,6 +289,8 @@ class Director:
     # Acting
 
     def _act(self, now: Snapshot) -> None:
+        if self._proposing is None and now.height < PROPOSE_HEIGHT:
+            return
         if self._proposing is None:
             self._proposing = self._helpers.submit(self._propose_and_vote)
             self.story.tell(now.height, "both models are proposed to governance")
@@ -294,7 +299,7 @@ class Director:
             self._proposing.result()
         if self._answer is not None:
             return
-        ask = due_request(now, self.story, self.cast)
+        ask = due_request(now, self.story, self.cast, self.epochs)
         if ask is None:
             return
         request = RequestFact(
@@ -330,8 +335,8 @@ def _miners(now: Snapshot) -> str:
     return ", ".join(mining) if mining else "there is none yet"
 
 
-def run(director: Director, epochs: int, show: Callable[[Snapshot], None]) -> None:
+def run(director: Director, show: Callable[[Snapshot], None]) -> None:
     """To the end of the last wanted epoch."""
-    while not director.is_over(epochs):
+    while not director.is_over():
         show(director.advance())
     director.finish()

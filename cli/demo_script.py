@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 MAX_TOKENS = 32
+# The vote of ten seconds must not end before the first PoC, at height 10: the demo shows the empty epoch.
+PROPOSE_HEIGHT = 5
 GAS_LIMIT = 10**7
 CODE_WRONG_SEQUENCE = 32
 SEND_TRIES = 5
@@ -53,9 +55,9 @@ class Ask:
     node_expected: NodeKey | None
 
 
-def due_request(now: Snapshot, story: Story, cast: Cast) -> Ask | None:
-    """The next chat request to send after this block; None where none is due."""
-    if now.epoch < 1:
+def due_request(now: Snapshot, story: Story, cast: Cast, epochs: int) -> Ask | None:
+    """The next chat request to send after this block, until `epochs` are full; None where none is due."""
+    if not 1 <= now.epoch <= epochs:
         return None
     if now.poc_under_way:
         return _due_in_poc(now, story, cast)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ MODEL_A_FOLDER = "SmolLM2-135M-Instruct"
 PORT_FIRST = 28_000
 PORTS = 60
 EVENTS_WIDTH = 5
+WIDTH_PIPED = 140
+NAMES = ("alice", "bob")
 
 
 def model_a() -> Model:
@@ -81,13 +84,14 @@ def cast_of(network: Network) -> Cast:
     addresses = [each.address for each in network.validators]
     first, second, third = ((addresses[node.owner], node.node_id) for node in network.design.nodes)
     model_ids = [each.model.id for each in network.design.models]
-    names = {address: f"participant-{number}" for number, address in enumerate(addresses, 1)}
+    names = dict(zip(addresses, NAMES, strict=True))
     return Cast(names, model_ids[0], model_ids[1], (first, second, third))
 
 
 def play(home: Path, models: Path, *, epochs: int, keep: bool, plain: bool) -> bool:
     """Runs the demo and prints its summary; whether every promise was kept. Only `keep` leaves processes."""
-    console = Console()
+    # Where there is no terminal, tables are as wide as they want to be.
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_PIPED)
     live = console.is_terminal and not plain
     network = build(design(home, models))
     console.print(f"homes and logs: {home}", highlight=False, soft_wrap=True)
@@ -96,9 +100,9 @@ def play(home: Path, models: Path, *, epochs: int, keep: bool, plain: bool) -> b
     try:
         _start(network, processes)
         cast = cast_of(network)
-        with contextlib.closing(Director(network, cast, processes)) as director:
+        with contextlib.closing(Director(network, cast, processes, epochs)) as director:
             with _view(console, director.story, cast, live=live) as show:
-                problem = _run(director, epochs, show)
+                problem = _run(director, show)
             checks = check(director.story, Expected(cast, epochs))
             kept = problem == "" and all(each.kept for each in checks)
             _tell_end(console, director.story, cast, checks, problem)
@@ -124,10 +128,10 @@ def _start(network: Network, processes: list[supervisor.Process]) -> None:
     wait("the first block", lambda: without_block(shown), processes)
 
 
-def _run(director: Director, epochs: int, show: Callable[[Snapshot], None]) -> str:
+def _run(director: Director, show: Callable[[Snapshot], None]) -> str:
     """What ended the run before its time; empty if it went to its end."""
     try:
-        run(director, epochs, show)
+        run(director, show)
     except (supervisor.ProcessFailedError, ValueError, OSError) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - whatever it was, the summary is shown and says it

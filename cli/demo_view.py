@@ -93,6 +93,9 @@ def vote_lines(poc: PocFact, cast: Cast) -> list[str]:
     """The votes of a PoC, one line for each participant that was judged."""
     lines = []
     for judged in cast.participants:
+        if poc.nonces and not any(count for key, count in poc.nonces.items() if key[0] == judged):
+            lines.append(f"{cast.name(judged)}: mined nothing, so there is nothing to validate")
+            continue
         verdicts = [
             f"{cast.name(v.validator)} says {v.verdict} ({v.mismatches} of {v.sampled} samples differ)"
             for v in poc.verdicts

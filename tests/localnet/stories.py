@@ -127,7 +127,10 @@ def snapshot(height: int, epoch: int = 1, **changes: object) -> Snapshot:
         "height": height,
         "epoch": epoch,
         "stage": "start_of_poc" if under_way else "inference",
-        "stages": (StageFact("start_of_poc", start, under_way), StageFact("end_of_poc", start + 5, done=False)),
+        "stages": (
+            StageFact("start_of_poc", start, under_way),
+            StageFact("end_of_poc", start + 5, done=False),
+        ),
         "slot_in_force": "POC_SLOT" if under_way else "PRE_POC_SLOT",
         "height_start": start,
         "height_switch": start + 15,

@@ -28,9 +28,7 @@ def broken(story: Story) -> dict[str, tuple[str, ...]]:
     """The names of the promises that were not kept, with the problems."""
     names = [promise.__name__ for _, promise in PROMISES]
     return {
-        name: each.problems
-        for name, each in zip(names, check(story, EXPECTED), strict=True)
-        if not each.kept
+        name: each.problems for name, each in zip(names, check(story, EXPECTED), strict=True) if not each.kept
     }
 
 

@@ -23,16 +23,14 @@ def story_without_requests() -> Story:
 
 def asked(story: Story, ask: Ask) -> None:
     story.requests.append(
-        RequestFact(
-            len(story.requests) + 1, ask.phase, ask.epoch, ask.model_id, ask.to, ask.node_expected
-        )
+        RequestFact(len(story.requests) + 1, ask.phase, ask.epoch, ask.model_id, ask.to, ask.node_expected)
     )
 
 
 def test_between_pocs_each_node_is_asked_once_through_its_own_api() -> None:
     story, asks = story_without_requests(), []
 
-    while ask := due_request(snapshot(57), story, CAST):
+    while ask := due_request(snapshot(57), story, CAST, 3):
         asks.append(ask)
         asked(story, ask)
 
@@ -46,23 +44,27 @@ def test_between_pocs_each_node_is_asked_once_through_its_own_api() -> None:
 def test_a_node_that_still_loads_its_model_is_not_asked() -> None:
     states = {"node-1": "-> inference", "node-2": "serving", "node-3": "stopped"}
 
-    ask = due_request(snapshot(57, node_states=states), story_without_requests(), CAST)
+    ask = due_request(snapshot(57, node_states=states), story_without_requests(), CAST, 3)
 
     assert ask == Ask(BETWEEN, 1, A, BOB, NODE_2)
 
 
 def test_nothing_new_is_asked_shortly_before_a_poc() -> None:
-    assert due_request(snapshot(65), story_without_requests(), CAST) is None
+    assert due_request(snapshot(65), story_without_requests(), CAST, 3) is None
 
 
 def test_before_the_first_epoch_with_weight_nobody_is_asked() -> None:
-    assert due_request(snapshot(30, epoch=0), story_without_requests(), CAST) is None
+    assert due_request(snapshot(30, epoch=0), story_without_requests(), CAST, 3) is None
+
+
+def test_after_the_last_wanted_epoch_nobody_is_asked() -> None:
+    assert due_request(snapshot(87, epoch=2), story_without_requests(), CAST, 1) is None
 
 
 def test_during_poc_both_apis_are_asked_for_what_only_the_holder_of_the_slot_can_answer() -> None:
     story, asks = story_without_requests(), []
 
-    while ask := due_request(snapshot(71), story, CAST):
+    while ask := due_request(snapshot(71), story, CAST, 3):
         asks.append(ask)
         asked(story, ask)
 
@@ -71,7 +73,7 @@ def test_during_poc_both_apis_are_asked_for_what_only_the_holder_of_the_slot_can
 
 def test_in_the_first_block_of_a_poc_and_late_in_it_nobody_is_asked() -> None:
     for height in (70, 75, 84):
-        assert due_request(snapshot(height), story_without_requests(), CAST) is None, height
+        assert due_request(snapshot(height), story_without_requests(), CAST, 3) is None, height
 
 
 def test_answers_are_short_enough_to_be_finished_before_they_expire() -> None:
