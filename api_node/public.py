@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -44,12 +45,17 @@ def _numbers(message: Message, fields: dict[str, Any]) -> dict[str, Any]:
             continue
         value = getattr(message, field.name)
         if field.message_type is None and field.cpp_type in {field.CPPTYPE_INT64, field.CPPTYPE_UINT64}:
-            fields[field.name] = list(value) if field.is_repeated else value
-        elif field.message_type is not None and field.is_repeated:
+            fields[field.name] = list(value) if _is_repeated(field) else value
+        elif field.message_type is not None and _is_repeated(field):
             fields[field.name] = [plain(each) for each in value]
         elif field.message_type is not None:
             fields[field.name] = plain(value)
     return fields
+
+
+def _is_repeated(field: FieldDescriptor) -> bool:
+    # protobuf 5 has no `is_repeated` yet.
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)
 
 
 def public_app(
