@@ -54,8 +54,8 @@ def _numbers(message: Message, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_repeated(field: FieldDescriptor) -> bool:
-    # protobuf 5 has no `is_repeated` yet.
-    return bool(field.label == FieldDescriptor.LABEL_REPEATED)
+    # The stubs know the newer name of it, the release that runs the older one.
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)  # type: ignore[attr-defined]
 
 
 def public_app(
