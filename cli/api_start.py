@@ -34,7 +34,7 @@ def _start(session: Session, api_home: str | None, **values: Any) -> None:
     settings = make_settings(Settings, values)
     from api_node.main import run_api  # noqa: PLC0415 - brings the web server
 
-    run_api(settings)
+    click.get_current_context().exit(run_api(settings))
 
 
 _start.__click_params__ = list(  # type: ignore[attr-defined]

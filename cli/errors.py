@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 _GRPC = re.compile(r"^(?:rpc error: )?code = \w+ desc = ")
 _GRPC_TAIL = re.compile(r": (?:key not found|invalid request|unknown request|unauthorized)$")
@@ -39,7 +38,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return sentence(error.format_message()), error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return "interrupted", EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_FAILED
+        return "aborted, nothing was done", EXIT_FAILED
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}", EXIT_FAILED

@@ -10,6 +10,7 @@ import click
 from google.protobuf.descriptor import FieldDescriptor as Field
 
 from cli.options import QUERY, shared
+from cli.query_help import HELP
 from protocol.descriptors import routes_of
 
 if TYPE_CHECKING:
@@ -191,13 +192,9 @@ def query_command(module: str, route: Route, name: str) -> click.Command:
         ask(session, route, {key: value for key, value in values.items() if value is not None})
 
     run.__click_params__ = list(reversed(params))  # type: ignore[attr-defined]
-    text = f"{_sentence(route.method)} ({route.path})."
-    return click.command(name=name, help=text, short_help=_sentence(route.method) + ".")(shared(*QUERY)(run))
-
-
-def _sentence(method: str) -> str:
-    words = kebab(method).replace("-", " ")
-    return words[:1].upper() + words[1:]
+    line = HELP.get(f"{module} {name}", kebab(route.method).replace("-", " ").capitalize() + ".")
+    text = f"{line}\n\nAsks {route.path}."
+    return click.command(name=name, help=text, short_help=line)(shared(*QUERY)(run))
 
 
 class ModuleGroup(click.Group):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WIDTH_PIPED = 1 << 15
+_COIN = {"denom", "amount"}
 
 
 def as_json(value: Any) -> str:
@@ -32,13 +33,35 @@ def cell(value: Any) -> str:
     """A value in one cell of a table."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict) and set(value) == {"denom", "amount"}:
+    if isinstance(value, dict) and set(value) == _COIN:
         return f"{value['amount']}{value['denom']}"
     if isinstance(value, list):
         return ", ".join(cell(each) for each in value)
+    if isinstance(value, dict) and "@type" in value:
+        return str(value["@type"])
     if isinstance(value, dict):
-        return " ".join(f"{name}={cell(each)}" for name, each in value.items())
+        return " ".join(f"{name}={cell(each)}" for name, each in value.items() if _says(each))
     return str(value)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with the fields of its nested objects beside its own, where no name comes twice."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        is_object = isinstance(value, dict) and set(value) != _COIN and "@type" not in value
+        nested = value if is_object else {name: value}
+        flat |= {key if key not in row or key == name else f"{name}.{key}": nested[key] for key in nested}
+    return flat
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Every field that says something in at least one row."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if any(_says(row.get(name)) for row in rows)] or list(names)
+
+
+def _says(value: Any) -> bool:
+    return value not in (None, "", "0", 0, False, [], {}) and not str(value).endswith("_UNSPECIFIED")
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
@@ -50,7 +73,8 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    names = list(columns) or list(dict.fromkeys(name for row in rows for name in row))
+    rows = [_flat(row) for row in rows]
+    names = list(columns) or _columns(rows)
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in names:
         numeric = all(str(row.get(name, "")).lstrip("-").isdigit() for row in rows)

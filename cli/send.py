@@ -181,8 +181,9 @@ def finish(session: Session, raw: bytes) -> None:
         reply = session.client.wait_tx(reply.hash, WAIT_S)
     session.emit(reply_json(reply))
     if reply.code:
-        where = f"code {reply.code} of {reply.codespace or 'the node'}"
-        text = f"transaction {reply.hash} was refused with {where}: {reply.log}"
+        what = f"failed in block {reply.height}" if reply.height else "was refused"
+        code = f"code {reply.code} of {reply.codespace or 'the node'}"
+        text = f"transaction {reply.hash} {what} with {code}: {reply.log}"
         raise ChainError(text, reply.code, reply.codespace)
 
 

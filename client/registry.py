@@ -62,14 +62,32 @@ def message_types() -> list[str]:
 
 
 def to_json(message: Message) -> dict[str, Any]:
-    """A message as its JSON form, fields by their declared names, defaults included."""
+    """A message as its JSON form: fields in their order, by their declared names, defaults included."""
     load_all()
-    return json_format.MessageToDict(
+    fields = json_format.MessageToDict(
         message,
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
         descriptor_pool=POOL,
     )
+    return _in_order(fields, message.DESCRIPTOR)
+
+
+def _in_order(fields: dict[str, Any], descriptor: Any) -> dict[str, Any]:
+    """The fields as declared: the JSON writer puts those that are set before those that are not."""
+    if "@type" in fields:
+        descriptor = POOL.FindMessageTypeByName(fields["@type"].rpartition("/")[2])
+    ordered = {"@type": fields["@type"]} if "@type" in fields else {}
+    for field in descriptor.fields:
+        if field.name in fields:
+            ordered[field.name] = _value_in_order(fields[field.name], field.message_type)
+    return ordered
+
+
+def _value_in_order(value: Any, descriptor: Any) -> Any:
+    if isinstance(value, list):
+        return [_value_in_order(each, descriptor) for each in value]
+    return _in_order(value, descriptor) if isinstance(value, dict) else value
 
 
 def from_json(fields: Any, kind: type[M]) -> M:

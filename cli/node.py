@@ -1,0 +1,134 @@
+"""`evergrid init` and `evergrid start`: one node of the chain."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import KEYRING, LOCAL, shared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.session import Session
+
+DENOM = "nevg"
+
+
+@click.command()
+@click.argument("moniker", default="evergrid")
+@click.option(
+    "--chain-id", metavar="ID", help="Id of the new chain (default: evergrid- and six random digits)."
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["local", "testnet", "mainnet"]),
+    default="local",
+    show_default=True,
+    help="Start values of the protocol.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["single", "localnet", "production"]),
+    default="single",
+    show_default=True,
+    help="Who may connect: nobody, nodes of this machine, anyone.",
+)
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="KEY=AMOUNT",
+    help="Coins from the start, such as alice=1000nevg, for a key's name or an address; may be repeated.",
+)
+@click.option("--timeout-commit", default="", metavar="TIME", help="Pause between blocks, such as 1s.")
+@click.option("--port-offset", type=click.IntRange(0, 30000), default=0, help="Move all ports up by so many.")
+@shared(*KEYRING)
+def init(
+    session: Session, moniker: str, *, accounts: tuple[str, ...], port_offset: int, **values: Any
+) -> None:
+    """Write the configuration, the keys and the genesis of a new home; this node is the only validator."""
+    from abci_app.node.home import Ports, init_home  # noqa: PLC0415 - brings the chain
+
+    # A chain id before the command, or in the environment, is of the chain to talk to: here it must be said.
+    chain_id = values.pop("chain_id") or f"evergrid-{secrets.token_hex(3)}"
+    ports = Ports().shifted(port_offset)
+    info = init_home(
+        session.home,
+        chain_id,
+        moniker=moniker,
+        ports=ports,
+        balances=balances(session, accounts),
+        **values,
+    )
+    backend = str(session.get("keyring_backend"))
+    _write_client_config(session.home, chain_id, f"tcp://127.0.0.1:{ports.rpc}", backend)
+    shown = {
+        "home": str(info.home),
+        "chain_id": chain_id,
+        "moniker": moniker,
+        "node_id": info.node_id,
+        "genesis": str(info.home / "config" / "genesis.json"),
+    }
+    session.emit(shown)
+
+
+def balances(session: Session, accounts: tuple[str, ...]) -> dict[str, int]:
+    """nevg by address; raises UsageError that names every account that cannot be read."""
+    found: dict[str, int] = {}
+    wrong = []
+    for text in accounts:
+        try:
+            address, number = _balance(session, text)
+        except ValueError as error:
+            wrong.append(f"--account {text}: {error}")
+            continue
+        found[address] = found.get(address, 0) + number
+    if wrong:
+        raise click.UsageError("; ".join(wrong))
+    return found
+
+
+def _balance(session: Session, text: str) -> tuple[str, int]:
+    from client.amounts import AmountError, parse_amount  # noqa: PLC0415 - only where there are accounts
+    from client.keyring import KeyringError  # noqa: PLC0415
+    from protocol.address import decode  # noqa: PLC0415
+
+    who, _, coins = text.partition("=")
+    amount = parse_amount(coins)
+    if amount.denom != DENOM:
+        raise AmountError(f"only {DENOM} is there from the start, not {amount.denom}")
+    try:
+        return session.keyring().show(who).address, amount.number
+    except KeyringError:
+        decode(who)
+        return who, amount.number
+
+
+def _write_client_config(home: Path, chain_id: str, node: str, backend: str) -> None:
+    values = {"chain-id": chain_id, "node": node, "keyring-backend": backend, "output": "text"}
+    lines = ["# What commands with this home use unless an option or the environment says otherwise."]
+    # Every JSON text is a TOML text too.
+    lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    (home / "config" / "client.toml").write_text("\n".join(lines) + "\n")
+
+
+@click.command()
+@click.option("--with-comet", is_flag=True, help="Start and stop CometBFT too.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option("--log-format", type=click.Choice(["console", "json"]))
+@shared(*LOCAL)
+def start(session: Session, *, with_comet: bool, log_level: str | None, log_format: str | None) -> None:
+    """Run the chain's application until SIGINT or SIGTERM, as HOME/config/app.toml says."""
+    from abci_app.node.config import load_settings  # noqa: PLC0415 - brings the chain
+    from abci_app.node.logs import configure_logging  # noqa: PLC0415
+    from abci_app.node.main import run_chain  # noqa: PLC0415
+
+    given = {"log_level": log_level, "log_format": log_format}
+    overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings = load_settings(session.home, **overrides)
+    configure_logging(settings.log_level, settings.log_format)
+    click.get_current_context().exit(run_chain(settings, with_comet=with_comet))

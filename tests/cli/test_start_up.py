@@ -1,0 +1,174 @@
+"""What the command line costs before it does anything, and what it says of itself."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import protocol.gen
+from cli.docs import reference, walk
+from cli.generate import kebab
+from cli.main import cli
+from cli.query import MODULES, query
+from cli.query_help import HELP
+from protocol.descriptors import routes_of
+from tests.cli.conftest import Command
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("cosmpy", "fastapi", "google.protobuf", "httpx2", "numpy", "pydantic", "rich", "torch", "yaml")
+
+
+def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "EVERGRID_HOME": "/nonexistent", **env}
+    command = [sys.executable, "-m", "cli.main", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=settings, cwd=ROOT, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["tx", "--help"], ["query", "--help"], ["keys", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys, atexit, json\n"
+        f"atexit.register(lambda: sys.stderr.write(json.dumps([m for m in {HEAVY!r} if m in sys.modules])))\n"
+        f"from cli.main import cli\ncli.main({words!r}, prog_name='evergrid')"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+
+    assert done.returncode == 0
+    assert "Usage: evergrid" in done.stdout
+    assert json.loads(done.stderr) == []
+
+
+def test_a_process_ends_with_0_1_or_2_and_one_sentence() -> None:
+    fine, refused, wrong = run("version"), run("keys", "show", "nobody"), run("keys", "show")
+
+    assert (fine.returncode, fine.stderr) == (0, "")
+    assert refused.returncode == 1
+    assert refused.stderr == "Error: no key 'nobody' in /nonexistent/keyring-test\n"
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("Error: Missing argument 'NAME_OR_ADDRESS'")
+    assert refused.stdout == wrong.stdout == ""
+
+
+def test_a_reader_that_goes_away_causes_no_traceback() -> None:
+    command = f"{sys.executable} -m cli.main docs | head -n 1"
+
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+
+    assert done.stdout == "# Command line\n"
+    assert done.stderr == ""
+
+
+def every_command() -> list[tuple[click.Command, click.Context]]:
+    return list(walk(cli, click.Context(cli, info_name="evergrid")))
+
+
+def test_every_command_that_is_no_group_takes_output_json() -> None:
+    without = [
+        ctx.command_path
+        for command, ctx in every_command()
+        if not isinstance(command, click.Group) and not {"--output", "--json"} & set(_flags(command))
+    ]
+
+    # A live view on a terminal.
+    assert set(without) <= {"evergrid demo"}
+
+
+def test_every_command_says_what_it_does() -> None:
+    silent = [ctx.command_path for command, ctx in every_command() if not command.get_short_help_str()]
+
+    assert silent == []
+
+
+def _flags(command: click.Command) -> list[str]:
+    return [flag for param in command.params for flag in param.opts]
+
+
+def query_services() -> Iterator[tuple[str, str]]:
+    """Every method of every Query service in the generated code, as (service, method)."""
+    for found in pkgutil.walk_packages(protocol.gen.__path__, "protocol.gen."):
+        if found.name.endswith("_pb2"):
+            for route in routes_of(importlib.import_module(found.name).DESCRIPTOR):
+                if route.service.endswith(".Query"):
+                    yield route.service, route.method
+
+
+def test_every_query_of_every_module_is_a_command_under_its_own_name() -> None:
+    ctx = click.Context(query)
+    missing = []
+    for service, method in query_services():
+        module = service.split(".")[1]
+        group = query.get_command(ctx, module)
+        if not isinstance(group, click.Group) or group.get_command(ctx, kebab(method)) is None:
+            missing.append(f"{service}/{method}")
+
+    assert missing == []
+
+
+def test_the_help_of_queries_names_each_of_them_and_nothing_else() -> None:
+    ctx = click.Context(query)
+    names = []
+    for module in MODULES:
+        group = query.get_command(ctx, module)
+        assert isinstance(group, click.Group)
+        names += [f"{module} {name}" for name in group.commands]
+
+    assert sorted(HELP) == sorted(names)
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+    assert reference(cli) == written, "evergrid docs > docs/cli.md"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_is_for_this_command(evergrid: Command, shell: str) -> None:
+    script = evergrid.json("completion", shell)["script"]
+
+    assert "_EVERGRID_COMPLETE" in script
+    assert "evergrid" in script
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("evergrid qu", "query"),
+        ("evergrid query gov prop", "proposal"),
+        ("evergrid tx bank send --dry", "--dry-run"),
+    ],
+)
+def test_a_shell_completes_groups_queries_and_options(words: str, expected: str) -> None:
+    env = {"_EVERGRID_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    code = "from cli.main import main; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+
+    assert f"plain,{expected}" in done.stdout.splitlines()
+
+
+def test_the_version_is_that_of_the_distribution(evergrid: Command) -> None:
+    assert evergrid.json("version") | {"python": ""} == {"name": "evergrid", "version": "0.1.0", "python": ""}
