@@ -53,8 +53,9 @@ def init(
     """Write the configuration, the keys and the genesis of a new home; this node is the only validator."""
     from abci_app.node.home import Ports, init_home  # noqa: PLC0415 - brings the chain
 
-    # A chain id before the command, or in the environment, is of the chain to talk to: here it must be said.
-    chain_id = values.pop("chain_id") or f"evergrid-{secrets.token_hex(3)}"
+    # The environment names the chain to talk to, which is another one than the chain that begins here.
+    before = click.get_current_context().find_root().params.get("chain_id")
+    chain_id = values.pop("chain_id") or before or f"evergrid-{secrets.token_hex(3)}"
     ports = Ports().shifted(port_offset)
     info = init_home(
         session.home,
