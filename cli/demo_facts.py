@@ -213,6 +213,10 @@ class Cast:
         """The two nodes of model A."""
         return self.nodes[0], self.nodes[1]
 
+    def letter(self, model_id: str) -> str:
+        """A or B."""
+        return {self.model_a: "A", self.model_b: "B"}.get(model_id, model_id)
+
     def name(self, address: str) -> str:
         return self.participants.get(address, address)
 

@@ -145,7 +145,7 @@ def _view(console: Console, story: Story, cast: Cast, *, live: bool) -> Iterator
         yield _Lines(console, story).show
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as screen:
-        yield lambda now: screen.update(frame(now, story, cast), refresh=True)
+        yield lambda now: screen.update(frame(now, story, cast, console.height), refresh=True)
 
 
 class _Lines:

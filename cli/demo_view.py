@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,10 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.demo_checks import Check
-from cli.demo_facts import Cast, NodeFact, NodeKey, PocFact, RequestFact, Snapshot, Story
+from cli.demo_facts import IN_POC, Cast, NodeFact, NodeKey, PocFact, RequestFact, Snapshot, Story
 
 NEVG_PER_EVG = 10**9
-EVENTS_SHOWN = 9
+ROWS = 40
+# What a frame has beside its events.
+ROWS_FIXED = 21
+EVENTS_MIN = 3
 TEXT_SHOWN = 60
 STAGE_WORDS = {
     "inference": "serving; the next Proof of Compute (PoC) is to come",
@@ -57,16 +60,14 @@ def countdown(now: Snapshot) -> str:
 def node_row(node: NodeFact | None, key: NodeKey, now: Snapshot, cast: Cast) -> tuple[str, ...]:
     """Participant, node, model, what the MLNode does, slots, weight and where that comes from."""
     state = now.node_states.get(key[1], "")
-    serving = short_model(now.node_models.get(key[1], ""))
-    state_text = f"{state} {serving}".strip()
     if node is None:
         declared = "declared" if key in now.registered else "not declared"
-        return cast.name(key[0]), key[1], declared, state_text, "", "", "", ""
+        return cast.name(key[0]), key[1], declared, state, "", "", "", ""
     return (
         cast.name(key[0]),
         key[1],
         short_model(node.model_id),
-        state_text,
+        state,
         "yes",
         "yes" if node.poc_slot else "no",
         str(node.weight),
@@ -122,7 +123,7 @@ def reward_lines(story: Story, cast: Cast) -> list[str]:
 def request_line(request: RequestFact, cast: Cast) -> str:
     """A chat request and who answered it."""
     nodes = ", ".join(key[1] for key in request.answered_by) or "?"
-    when = "during PoC" if request.phase == "in_poc" else "between PoCs"
+    when = "during PoC" if request.phase == IN_POC else "between PoCs"
     head = f"chat {request.number} {when} to {cast.name(request.sent_to)}, {short_model(request.model_id)}"
     if request.error:
         return f"{head}: failed, {request.error}"
@@ -131,8 +132,8 @@ def request_line(request: RequestFact, cast: Cast) -> str:
     return f"{head}: {nodes} answered in {request.seconds:.1f} s: {shown!r}"
 
 
-def frame(now: Snapshot, story: Story, cast: Cast) -> RenderableType:
-    """The whole view after one block."""
+def frame(now: Snapshot, story: Story, cast: Cast, rows: int = ROWS) -> RenderableType:
+    """The whole view after one block; `rows` of the terminal bound the events that are shown."""
     heights = "  ".join(f"{name} at {height or 'no answer'}" for name, height in sorted(now.heights.items()))
     powers = "  ".join(f"{cast.name(who)} {power}" for who, power in now.voting_powers.items())
     head = Text.assemble(
@@ -149,71 +150,66 @@ def frame(now: Snapshot, story: Story, cast: Cast) -> RenderableType:
         parts.append(_panel(title, vote_lines(latest, cast)))
     if story.settlements:
         parts.append(_panel("rewards", reward_lines(story, cast)))
-    shown = [f"{height:>4}  {text}" for height, text in story.events[-EVENTS_SHOWN:]]
+    count = max(EVENTS_MIN, rows - ROWS_FIXED - len(story.settlements))
+    shown = [f"{height:>4}  {text}" for height, text in story.events[-count:]]
     parts.append(_panel("what happened (height, event)", shown))
     return Group(*parts)
 
 
 def _panel(title: str, lines: Sequence[str]) -> Panel:
-    return Panel(Text("\n".join(lines)), title=title, title_align="left", border_style="dim")
+    return Panel(
+        Text("\n".join(lines), no_wrap=True, overflow="ellipsis"),
+        title=title,
+        title_align="left",
+        border_style="dim",
+    )
 
 
 def summary(story: Story, cast: Cast, checks: Iterable[Check]) -> RenderableType:
     """The end: epochs with nodes, requests, and whether every promise was kept."""
-    return Group(_epochs_table(story, cast), _requests_table(story, cast), _checks_table(checks))
+    legend = Text(f"Model A is {cast.model_a}, model B is {cast.model_b}.")
+    return Group(legend, _epochs_table(story, cast), _requests_table(story, cast), _checks_table(checks))
+
+
+def _table(title: str, columns: Iterable[str], right: Collection[str] = ()) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
 
 
 def _epochs_table(story: Story, cast: Cast) -> Table:
-    table = Table(title="Epochs", box=box.SIMPLE_HEAD, title_justify="left")
-    titles = (
-        "epoch",
-        "node",
-        "model",
-        "weight",
-        "source",
-        "POC_SLOT before it",
-        "nonces",
-        "verdict",
-        "reward",
-    )
-    for title in titles:
-        table.add_column(title, justify="right" if title in {"weight", "nonces", "reward"} else "left")
+    columns = ("epoch", "who", "node", "model", "weight", "source", "in PoC", "nonces", "vote", "reward")
+    table = _table("Epochs", columns, right=("weight", "nonces", "reward"))
     for extension in story.extensions.values():
-        table.add_row("-", f"PoC of height {extension.height_start}", "", "", f"extended: {extension.reason}")
+        table.add_row("-", "PoC", f"at {extension.height_start}", "", "", f"extended: {extension.reason}")
     for index, epoch in sorted(story.epochs.items()):
         poc, settlement = story.pocs.get(index), story.settlements.get(index)
-        served = {
-            key for model in (cast.model_a, cast.model_b) for key in (poc.serving(model) if poc else ())
-        }
         amounts = {each.participant: each.total for each in settlement.amounts} if settlement else {}
         shown: set[str] = set()
         for node in epoch.nodes:
-            first = node.participant not in shown
+            serves = poc is not None and node.key in poc.serving(node.model_id)
+            row = [str(index), cast.name(node.participant), node.node_id, cast.letter(node.model_id)]
+            row += [str(node.weight), node.weight_source, "served" if serves else "mined"]
+            row.append(str(poc.nonces.get(node.key, 0)) if poc else "")
+            # Of a participant as a whole, so once.
+            if node.participant not in shown:
+                row.append(poc.outcomes.get(node.participant, "none") if poc else "")
+                row.append(evg(amounts[node.participant]) if node.participant in amounts else "")
             shown.add(node.participant)
-            table.add_row(
-                str(index),
-                f"{cast.name(node.participant)}/{node.node_id}",
-                short_model(node.model_id),
-                str(node.weight),
-                node.weight_source,
-                "serves" if node.key in served else "mines",
-                str(poc.nonces.get(node.key, 0)) if poc else "",
-                poc.outcomes.get(node.participant, "") if poc and first else "",
-                evg(amounts[node.participant]) if first and node.participant in amounts else "",
-            )
+            table.add_row(*row)
     return table
 
 
 def _requests_table(story: Story, cast: Cast) -> Table:
-    table = Table(title="Requests", box=box.SIMPLE_HEAD, title_justify="left")
-    for title in ("#", "epoch", "when", "model", "sent to", "answered by", "heights", "tokens", "seconds"):
-        table.add_column(title)
+    columns = ("#", "epoch", "when", "model", "sent to", "answered by", "heights", "tokens", "seconds")
+    table = _table("Requests", columns, right=("tokens", "seconds"))
     for request in story.requests:
         table.add_row(
             str(request.number),
             str(request.epoch),
-            "in PoC" if request.phase == "in_poc" else "between",
-            short_model(request.model_id),
+            "in PoC" if request.phase == IN_POC else "between",
+            cast.letter(request.model_id),
             cast.name(request.sent_to),
             ", ".join(key[1] for key in request.answered_by),
             f"{request.height_started}-{request.height_finished}",

@@ -27,7 +27,7 @@ def test_a_frame_shows_stage_countdown_heights_nodes_votes_and_rewards() -> None
         "validator 2 at 72",
         "participant-2",
         "generating",
-        "serving a",
+        "serving",
         "mined",
         "participant-2 says honest (0 of 200 samples differ)",
         "rewards",
