@@ -137,7 +137,7 @@ class App:
         self.store = store
         self._verify_all = verify_all
         self._on_commit = on_commit
-        self._retain_heights = retain_heights
+        self.retain_heights = retain_heights
         self.on_bug = on_bug
         self._runner = TxRunner(ante_chain(), on_bug)
         self._decoded: OrderedDict[bytes, Tx] = OrderedDict()
@@ -290,8 +290,8 @@ class App:
         self._pending, self._genesis = None, None
         self.last_block = pending.block
         self._check = Overlay(self.store)
-        if pending.block.height > self._retain_heights:
-            self.store.prune(pending.block.height - self._retain_heights, PRUNE_BUDGET * 20)
+        if pending.block.height > self.retain_heights:
+            self.store.prune(pending.block.height - self.retain_heights, PRUNE_BUDGET * 20)
         self._on_commit(self, pending.report)
         return abci.ResponseCommit()
 

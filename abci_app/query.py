@@ -10,7 +10,9 @@ from abci_app.kernel.block import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_LO
 from abci_app.kernel.errors import QueryError, invalid_argument
 from abci_app.kernel.module import QUERIES
 from abci_app.kernel.store import HeightNotRetained
+from abci_app.modules import auth
 from protocol.gen.cosmos.base.abci.v1beta1 import abci_pb2 as sdk_abci
+from protocol.gen.cosmos.base.node.v1beta1 import query_pb2 as node_pb2
 from protocol.gen.cosmos.consensus.v1 import query_pb2 as consensus_pb2
 from protocol.gen.cosmos.tx.v1beta1 import service_pb2, tx_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from abci_app.app import App
     from abci_app.kernel.block import TxResult
+    from abci_app.kernel.context import Context
 
 # The status of gRPC, the code of codespace `sdk` that ABCI carries for it, and the text that belongs to the
 # code.
@@ -36,6 +39,8 @@ STORE_PATH_PARTS = 3
 
 SIMULATE_PATH = "/cosmos.tx.v1beta1.Service/Simulate"
 CONSENSUS_PARAMS_PATH = "/cosmos.consensus.v1.Query/Params"
+NODE_CONFIG_PATH = "/cosmos.base.node.v1beta1.Service/Config"
+OWN_PATHS = frozenset({SIMULATE_PATH, CONSENSUS_PARAMS_PATH, NODE_CONFIG_PATH})
 
 
 class QueryRouter:
@@ -46,7 +51,7 @@ class QueryRouter:
 
     def knows(self, path: str) -> bool:
         """Whether a path is answered here."""
-        return path in QUERIES or path in {SIMULATE_PATH, CONSENSUS_PARAMS_PATH}
+        return path in QUERIES or path in OWN_PATHS
 
     def answer(self, path: str, data: bytes, height: int = 0) -> tuple[Message, int]:
         """The answer and the height that it holds for; raises QueryError with the reason for none."""
@@ -70,6 +75,8 @@ class QueryRouter:
         if path == CONSENSUS_PARAMS_PATH:
             params = self._app.consensus_params(ctx)
             return consensus_pb2.QueryParamsResponse(params=params), ctx.height
+        if path == NODE_CONFIG_PATH:
+            return self._node_config(ctx), ctx.height
         query = QUERIES.get(path)
         if query is None:
             raise QueryError("Unimplemented", f"unknown query path {path}")
@@ -110,6 +117,15 @@ class QueryRouter:
         )
         return abci.ResponseQuery(
             key=req.data, value=value or b"", height=height, proof_ops=proof if ops else None
+        )
+
+    def _node_config(self, ctx: Context) -> node_pb2.ConfigResponse:
+        fees = auth.fee_params(ctx)
+        whole, millionths = divmod(fees.minimum_gas_price_micro, 10**6)
+        fraction = f".{millionths:06d}".rstrip("0") if millionths else ""
+        return node_pb2.ConfigResponse(
+            minimum_gas_price=f"{whole}{fraction}{fees.denom}",
+            pruning_keep_recent=str(self._app.retain_heights),
         )
 
     def _simulate(self, data: bytes) -> service_pb2.SimulateResponse:

@@ -69,7 +69,7 @@ def _open(settings: NodeSettings, stack: ExitStack) -> Server:
     )
     comet = CometRpc(settings.rpc_url)
     stack.callback(comet.close)
-    services = Services(app, comet, retain_heights=settings.retain_heights, on_bug=observer.on_bug)
+    services = Services(app, comet, on_bug=observer.on_bug)
     _start_fronts(settings, services, metrics, stack)
     # What lives from now on as long as the process is no business of the collector.
     gc.freeze()

@@ -16,7 +16,6 @@ from google.protobuf.message import DecodeError, Message
 from abci_app.kernel.errors import QueryError, invalid_argument, not_found
 from abci_app.kernel.module import QUERIES
 from abci_app.kernel.store import HeightNotRetained
-from abci_app.modules import auth
 from abci_app.node import blocks
 from abci_app.node.comet import CometError, CometRpc, CometUnreachableError
 from protocol.descriptors import Route, routes_of
@@ -60,12 +59,10 @@ class Services:
         app: App,
         comet: CometRpc,
         *,
-        retain_heights: int = 0,
         on_bug: Callable[[str, BaseException], None] = lambda _where, _bug: None,
     ) -> None:
         self._app = app
         self._comet = comet
-        self._retain_heights = retain_heights
         self._on_bug = on_bug
         self._node: dict[str, tuple[Route, Callable[[Any], Message]]] = {
             route.path: (route, answer) for route, answer in self._node_methods()
@@ -104,7 +101,7 @@ class Services:
 
     def _routes(self) -> Iterable[Route]:
         yield from (QUERIES[path].route for path in sorted(QUERIES))
-        for descriptor in (service_pb2.DESCRIPTOR, consensus_pb2.DESCRIPTOR):
+        for descriptor in (service_pb2.DESCRIPTOR, consensus_pb2.DESCRIPTOR, node_pb2.DESCRIPTOR):
             yield from (
                 route
                 for route in routes_of(descriptor)
@@ -122,9 +119,8 @@ class Services:
             "GetLatestBlock": lambda _: blocks.latest_block(self._comet.block()),
             "GetBlockByHeight": self._get_block_by_height,
             "GetLatestValidatorSet": self._get_latest_validator_set,
-            "Config": self._config,
         }
-        for descriptor in (service_pb2.DESCRIPTOR, tendermint_pb2.DESCRIPTOR, node_pb2.DESCRIPTOR):
+        for descriptor in (service_pb2.DESCRIPTOR, tendermint_pb2.DESCRIPTOR):
             for route in routes_of(descriptor):
                 if route.method in answers:
                     yield route, answers.pop(route.method)
@@ -212,19 +208,6 @@ class Services:
         number = page.offset // limit + 1
         result = self._comet.call("validators", page=str(number), per_page=str(limit))
         return blocks.validator_set(result)
-
-    def _config(self, _request: Message) -> node_pb2.ConfigResponse:
-        return node_pb2.ConfigResponse(
-            minimum_gas_price=self._minimum_gas_price(), pruning_keep_recent=str(self._retain_heights)
-        )
-
-    def _minimum_gas_price(self) -> str:
-        if self._app.store.version == 0:
-            return ""
-        params = auth.fee_params(self._app.context_at())
-        whole, millionths = divmod(params.minimum_gas_price_micro, 10**6)
-        fraction = f".{millionths:06d}".rstrip("0") if millionths else ""
-        return f"{whole}{fraction}{params.denom}"
 
 
 _MODES: Final = frozenset(service_pb2.BroadcastMode.values())

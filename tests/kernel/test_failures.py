@@ -13,6 +13,7 @@ from abci_app import app as app_module
 from abci_app.kernel.module import MESSAGES, QUERIES, QueryRoute
 from protocol.gen.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
+from protocol.gen.cosmos.base.node.v1beta1 import query_pb2 as node_query
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import DENOM, FUNDS, Chain, app_state, key_of
@@ -213,3 +214,14 @@ def test_a_store_query_gives_the_raw_value_with_a_proof() -> None:
 
     assert int.from_bytes(answer.value, "big") == int(balance.amount)
     assert [op.type for op in answer.proof_ops.ops] == ["ics23:iavl", "ics23:simple"]
+
+
+def test_wallets_learn_the_minimum_gas_price_through_abci_too() -> None:
+    state = app_state(funded=["alice"])
+    state["auth"]["fees"]["minimum_gas_price_micro"] = "1000"
+    chain = Chain(state)
+    chain.block()
+
+    answer = chain.app.query(abci.RequestQuery(path="/cosmos.base.node.v1beta1.Service/Config"))
+
+    assert node_query.ConfigResponse.FromString(answer.value).minimum_gas_price == "0.001nevg"
