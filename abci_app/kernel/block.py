@@ -5,7 +5,7 @@ What the sender got wrong becomes a result; what we got wrong is counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.context import Block, Context, Event, Gas, Mode
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 INTERNAL_CODESPACE, INTERNAL_CODE = "undefined", 111222
 INTERNAL_LOG = "internal error"
+
+# Results carry gas as int64, and CometBFT reads no answer above 100 MiB: what a sender writes may not grow
+# without bound on its way into a result.
+GAS_SHOWN_MAX = (1 << 63) - 1
+LOG_BYTES, LOG_BYTES_PER_TX_BYTE = 1000, 4
 
 # These say that the machine failed, not that our code is wrong: other validators would not see them.
 MACHINE_FAILURES = (MemoryError, RecursionError, OSError)
@@ -81,6 +86,9 @@ class TxRunner:
             raise
         except Exception as bug:  # noqa: BLE001 # determinism: one crafted tx must not halt every validator
             return self._internal("decode", bug, Gas())
+        return _bounded(self._run(kv, block, tx, mode), len(raw))
+
+    def _run(self, kv: KV, block: Block, tx: Tx, mode: Mode) -> TxResult:
         gas = Gas(None if mode is Mode.SIMULATE else tx.gas_limit)
         wanted = tx.gas_limit
 
@@ -145,6 +153,28 @@ def _flush(ctx: Context) -> None:
 
 def _failed(error: TxError, log: str, wanted: int, used: int, events: tuple[Event, ...] = ()) -> TxResult:
     return TxResult(error.code, error.codespace, log, wanted, used, events)
+
+
+def _bounded(result: TxResult, tx_bytes: int) -> TxResult:
+    """The result with gas and log within what its encoding and its reader can take."""
+    log_max = LOG_BYTES + LOG_BYTES_PER_TX_BYTE * tx_bytes
+    fits = max(result.gas_wanted, result.gas_used) <= GAS_SHOWN_MAX and len(result.log) * 4 <= log_max
+    if fits:
+        return result
+    return replace(
+        result,
+        log=clipped(result.log, log_max),
+        gas_wanted=min(result.gas_wanted, GAS_SHOWN_MAX),
+        gas_used=min(result.gas_used, GAS_SHOWN_MAX),
+    )
+
+
+def clipped(text: str, bytes_max: int) -> str:
+    """The text, or as much of its beginning as fits, with a mark that there was more."""
+    encoded = text.encode()
+    if len(encoded) <= bytes_max:
+        return text
+    return encoded[: bytes_max - 3].decode("utf-8", "ignore") + "..."
 
 
 def _message_events(route: MessageRoute, message: Message, index: int, events: list[Event]) -> list[Event]:

@@ -66,8 +66,15 @@ def submit_hardware_diff(ctx: Context, msg: MsgSubmitHardwareDiff) -> None:
     """Applies the whole diff, or rejects it and names everything that is wrong with it."""
     if PARTICIPANTS.get(ctx, msg.creator) is None:
         raise NotAParticipant(msg.creator)
+    nodes_max = params(ctx).max_nodes_per_participant
+    if max(len(msg.new_or_modified), len(msg.removed)) > nodes_max:
+        # Naming all that is wrong would take longer than a block has.
+        raise InvalidDiff(
+            f"a diff of {len(msg.new_or_modified)} changed and {len(msg.removed)} removed nodes, "
+            f"a participant has at most {nodes_max}"
+        )
     existing = [node_id for _, node_id in NODES.keys(ctx, (msg.creator,))]
-    errors = diff_errors(msg, existing, params(ctx).max_nodes_per_participant)
+    errors = diff_errors(msg, existing, nodes_max)
     registered = {model.id for model in models.get_governance_models(ctx)}
     if unknown := unknown_models(msg.new_or_modified, registered):
         raise UnknownModels("; ".join([", ".join(map(str, unknown)), *errors]))

@@ -1,0 +1,71 @@
+"""What a hostile transaction, genesis or proposal may try, through blocks: the chain goes on, alike for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
+from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.tendermint.abci import types_pb2 as abci
+from tests.chain import DENOM, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+def a_chain() -> Chain:
+    """Two participants with a node each, and a client."""
+    owners = [
+        GenesisParticipant(name, nodes=(GenesisNode("n1", ("model/x",), 50),)) for name in ("ann", "ben")
+    ]
+    chain = Chain(app_state(owners, [a_model()], funded=["eve"]))
+    chain.block()
+    return chain
+
+
+def a_send(sender: str, recipient: str, amount: int = 5) -> Message:
+    to = recipient if recipient.startswith("evergrid1") else key_of(recipient).address
+    return MsgSend(
+        from_address=key_of(sender).address, to_address=to, amount=[Coin(denom=DENOM, amount=str(amount))]
+    )
+
+
+def test_a_gas_limit_beyond_63_bits_is_refused_in_check_tx_and_in_a_block() -> None:
+    chain = a_chain()
+    tx = chain.sign("eve", a_send("eve", "ann"), gas=2**64 - 1)
+
+    checked = abci.ResponseCheckTx.FromString(chain.app.check_tx(tx, recheck=False))
+    result = chain.block(tx)[0]
+
+    assert (checked.code, result.code) == (18, 18)
+    assert checked.gas_wanted == result.gas_wanted == 2**63 - 1
+
+
+def test_a_log_stays_in_proportion_to_its_transaction() -> None:
+    chain = a_chain()
+    diff = hardware_pb2.MsgSubmitHardwareDiff(creator=key_of("ann").address)
+    for _ in range(900):
+        diff.new_or_modified.add()
+    tx = chain.sign("ann", diff)
+
+    result = chain.block(tx)[0]
+
+    assert result.code == 3
+    assert len(result.log) <= 1000 + 4 * len(tx)
+    assert result.log.endswith("...")
+
+
+def test_a_diff_of_countless_nodes_is_refused_without_looking_at_each() -> None:
+    chain = a_chain()
+    diff = hardware_pb2.MsgSubmitHardwareDiff(creator=key_of("ann").address, removed=[""] * 5000)
+    for _ in range(5000):
+        diff.new_or_modified.add()
+
+    result = chain.deliver("ann", diff)
+
+    assert result.code == 3
+    assert result.log == (
+        "failed to execute message; message index: 0: a diff of 5000 changed and 5000 removed nodes, "
+        "a participant has at most 1000: invalid hardware diff"
+    )
