@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abci_app.modules import epochs
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
-from tests.chain import DENOM, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
+from tests.chain import DENOM, GOV, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
+from tests.stages.test_epoch import LENGTH, S, run_poc, two_owners
+from tests.stages.test_governance import passed
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -69,3 +74,35 @@ def test_a_diff_of_countless_nodes_is_refused_without_looking_at_each() -> None:
         "failed to execute message; message index: 0: a diff of 5000 changed and 5000 removed nodes, "
         "a participant has at most 1000: invalid hardware diff"
     )
+
+
+def mine(chain: Chain, start: int) -> None:
+    """A PoC of alice and bob in which everyone mines that does not serve, up to the switch."""
+    chain.run_to(start)
+    epoch = epochs.state(chain.context()).epoch_effective
+    serving = {
+        member.member_address
+        for group in epochs.subgroups(chain.context(), epoch)
+        for member in epochs.members(chain.context(), epoch, group.model_id)
+        if any(node.timeslot_allocation[epochs_pb2.POC_SLOT] for node in member.ml_nodes)
+    }
+    run_poc(chain, start, {name: 0 if key_of(name).address in serving else 25 for name in ("alice", "bob")})
+
+
+def test_a_supply_cap_below_what_was_minted_ends_emission_and_not_the_chain() -> None:
+    chain = two_owners()
+    for start in (S, S + LENGTH):
+        mine(chain, start)
+    minted = chain.query(rewards_pb2.QueryEmissionRequest(), rewards_pb2.QueryEmissionResponse)
+    params = epochs.params(chain.context())
+    params.rewards.reward_supply_cap = 1
+
+    proposal = passed(chain, epochs_pb2.MsgUpdateParams(authority=GOV, params=params))
+    for start in (S + 2 * LENGTH, S + 3 * LENGTH):
+        mine(chain, start)
+
+    assert proposal.failed_reason == ""
+    assert epochs.state(chain.context()).epoch_effective == 4
+    after = chain.query(rewards_pb2.QueryEmissionRequest(), rewards_pb2.QueryEmissionResponse)
+    # Epoch 2 still had its reward by the cap that it froze; epoch 3 had none.
+    assert after.emission.minted_total == minted.emission.minted_total + minted.emission.reward_next * 11 // 10

@@ -102,7 +102,9 @@ def get_settle_amounts(ctx: Context, epoch: int, params: RewardParams) -> rules.
     emission = emission_of(ctx, params)
     # The genesis group bears the network before its first PoC; nothing was proved, so nothing is minted.
     reward = emission.reward_next if epoch else 0
-    return rules.settle(params, reward, params.reward_supply_cap - emission.minted_total, members)
+    # Governance may lower the cap below what exists: then nothing is left, and nothing is taken back.
+    left = max(0, params.reward_supply_cap - emission.minted_total)
+    return rules.settle(params, reward, left, members)
 
 
 def get_settle_amount(ctx: Context, epoch: int, participant: str, share: rules.Share | None) -> SettleAmount:
