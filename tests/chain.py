@@ -170,6 +170,7 @@ class Chain:
     store: Store = field(default_factory=lambda: MemoryStore(STORES))
     chain_id: str = CHAIN_ID
     initial_height: int = 1
+    seconds_ahead: int = 0  # of the time of the next blocks
 
     def __post_init__(self) -> None:
         self.bugs: list[tuple[str, BaseException]] = []
@@ -201,7 +202,7 @@ class Chain:
         """The next block as CometBFT would hand it over."""
         height = self.height + 1
         request = abci.RequestFinalizeBlock(height=height, txs=txs, hash=block_hash(height))
-        request.time.seconds = GENESIS_TIME_S + height
+        request.time.seconds = GENESIS_TIME_S + height + self.seconds_ahead
         for key in misbehaving:
             found = request.misbehavior.add(type=abci.DUPLICATE_VOTE, height=height - 1)
             found.validator.address = address.consensus_address(key)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from abci_app.kernel.errors import QueryError
 from abci_app.modules import epochs
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
+from protocol.gen.cosmos.gov.v1 import gov_pb2, query_pb2
+from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import DENOM, GOV, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
 from tests.stages.test_epoch import LENGTH, S, run_poc, two_owners
-from tests.stages.test_governance import passed
+from tests.stages.test_governance import passed, proposal_of, propose, register, vote
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -106,3 +111,30 @@ def test_a_supply_cap_below_what_was_minted_ends_emission_and_not_the_chain() ->
     after = chain.query(rewards_pb2.QueryEmissionRequest(), rewards_pb2.QueryEmissionResponse)
     # Epoch 2 still had its reward by the cap that it froze; epoch 3 had none.
     assert after.emission.minted_total == minted.emission.minted_total + minted.emission.reward_next * 11 // 10
+
+
+def test_a_passed_proposal_may_cancel_another_that_is_due_in_the_same_block() -> None:
+    owners = [GenesisParticipant(name, 10) for name in ("alice", "bob")]
+    state = app_state(owners, [a_model()])
+    state["gov"]["params"]["min_deposit_ratio"] = "0.0"
+    chain = Chain(state)
+    of_gov = proposal_of(register("model/new"), deposit=1)
+    of_gov.proposer = GOV
+    del of_gov.initial_deposit[:]
+    passed(chain, of_gov)
+    cancelled = 2
+    cancel = gov_tx.MsgCancelProposal(proposal_id=cancelled, proposer=GOV)
+    cancelling = propose(chain, cancel)
+    deposit = gov_tx.MsgDeposit(proposal_id=cancelled, depositor=key_of("bob").address)
+    deposit.amount.add(denom=DENOM, amount=str(10**7))
+    chain.must("bob", deposit)
+    vote(chain, cancelling, "alice", "bob")
+
+    chain.seconds_ahead = 60  # blocks were slow, so that both votes end in one of them
+    chain.block()
+
+    request = query_pb2.QueryProposalRequest(proposal_id=cancelling)
+    status = chain.query(request, query_pb2.QueryProposalResponse).proposal.status
+    assert status == gov_pb2.PROPOSAL_STATUS_PASSED
+    with pytest.raises(QueryError):
+        chain.query(query_pb2.QueryProposalRequest(proposal_id=cancelled), query_pb2.QueryProposalResponse)

@@ -21,7 +21,10 @@ def end_block(ctx: Context) -> None:
     for proposal_id in _due(ctx, state.DEPOSIT_ENDS):
         _drop(ctx, state.PROPOSALS.require(ctx, proposal_id))
     for proposal_id in _due(ctx, state.VOTING_ENDS):
-        _close(ctx, state.PROPOSALS.require(ctx, proposal_id))
+        proposal = state.PROPOSALS.get(ctx, proposal_id)
+        # One that passed just now may have cancelled it.
+        if proposal is not None:
+            _close(ctx, proposal)
 
 
 def _due(ctx: Context, queue: KeySet[tuple[int, int]]) -> list[int]:
