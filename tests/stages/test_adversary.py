@@ -8,12 +8,14 @@ import pytest
 
 from abci_app.kernel.errors import QueryError
 from abci_app.modules import epochs
+from abci_app.modules.epochs.profiles import default_params
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.cosmos.gov.v1 import gov_pb2, query_pb2
 from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.inference.v1 import inference_pb2
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import DENOM, GOV, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
@@ -138,3 +140,49 @@ def test_a_passed_proposal_may_cancel_another_that_is_due_in_the_same_block() ->
     assert status == gov_pb2.PROPOSAL_STATUS_PASSED
     with pytest.raises(QueryError):
         chain.query(query_pb2.QueryProposalRequest(proposal_id=cancelled), query_pb2.QueryProposalResponse)
+
+
+def test_a_genesis_whose_amounts_could_pass_64_bits_is_refused() -> None:
+    state = app_state([GenesisParticipant("alice", 10)], [a_model()])
+    state["bank"]["balances"][0]["coins"][0]["amount"] = str(2**62 + 1)
+
+    with pytest.raises(ValueError, match=f"the genesis gives {2**62 + 1}nevg, more than {2**62}"):
+        Chain(state)
+
+
+def test_params_that_could_carry_amounts_past_64_bits_are_refused_together() -> None:
+    params = default_params("local")
+    params.rewards.initial_epoch_reward = params.rewards.reward_supply_cap = 2**62 + 1
+    params.inference.unit_price = 0
+
+    assert epochs.params_errors(params) == [
+        f"rewards.initial_epoch_reward must be at most {2**62} nevg",
+        f"rewards.reward_supply_cap must be at most {2**62} nevg",
+        f"inference.unit_price must be 1 to {2**32 - 1} nevg",
+    ]
+
+
+def test_a_price_beyond_any_supply_is_told_and_no_start_can_pay_it() -> None:
+    state = app_state(
+        [GenesisParticipant("alice", nodes=(GenesisNode("n1", ("model/x",), 50),))],
+        [a_model(units_of_compute_per_token=10**12)],
+        funded=["eve"],
+    )
+    state["epochs"]["params"]["inference"]["unit_price"] = str(2**32 - 1)
+    chain = Chain(state)
+    chain.block()
+
+    start = inference_pb2.MsgStartInference(
+        creator=key_of("eve").address,
+        inference_id="i1",
+        model_id="model/x",
+        executor=key_of("alice").address,
+        prompt_hash="ab" * 32,
+        max_tokens=1,
+    )
+    result = chain.deliver("eve", start)
+
+    pricing = chain.query(inference_pb2.QueryPricingRequest(), inference_pb2.QueryPricingResponse)
+    assert pricing.models[0].price_per_token == 2**63
+    assert (result.codespace, result.code) == ("inference", 2)
+    assert "beyond any supply" in result.log

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # Thirty years of one-second blocks: heights and sums of them stay far below 64 bits.
 BLOCKS_MAX = 10**9
 NONCES_MAX = 10**9
+# nevg: what is minted and what the genesis gave, together, stay within 63 bits.
+SUPPLY_MAX = 2**62
+UNIT_PRICE_MAX = 2**32 - 1
 DTYPES = ("float16", "float32")
 _DURATIONS = (
     "epoch_length",
@@ -110,6 +113,9 @@ def _uptime_errors(uptime: UptimeParams) -> Iterator[str]:
 
 
 def _reward_errors(rewards: RewardParams) -> Iterator[str]:
+    for name in ("initial_epoch_reward", "reward_supply_cap"):
+        if getattr(rewards, name) > SUPPLY_MAX:
+            yield f"rewards.{name} must be at most {SUPPLY_MAX} nevg"
     if rewards.decay_per_trillion >= TRILLION:
         yield f"rewards.decay_per_trillion must be below {TRILLION}"
     if rewards.coverage_bonus_mode not in {COVERAGE_BONUS_MODE_ADDITIONAL, COVERAGE_BONUS_MODE_SHARED}:
@@ -124,6 +130,8 @@ def _inference_errors(inference: InferenceParams, epoch_length: int) -> Iterator
     for name in ("expiration", "validation_window"):
         if not 1 <= getattr(inference, name) <= BLOCKS_MAX:
             yield f"inference.{name} must be 1 to {BLOCKS_MAX} blocks"
+    if not 1 <= inference.unit_price <= UNIT_PRICE_MAX:
+        yield f"inference.unit_price must be 1 to {UNIT_PRICE_MAX} nevg"
     if inference.expiration + inference.validation_window >= epoch_length:
         yield "inference.expiration + validation_window must be below epoch.epoch_length"
 

@@ -61,8 +61,8 @@ def finish_errors(msg: MsgFinishInference) -> list[str]:
 
 
 def price_per_token(units_of_compute_per_token: int, unit_price: int) -> int:
-    """nevg per token."""
-    return units_of_compute_per_token * unit_price
+    """nevg per token, at most what no escrow can reach: governance and proposals may overshoot together."""
+    return min(units_of_compute_per_token * unit_price, AMOUNT_MAX)
 
 
 def cost_of(escrow: int, tokens: int, price: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.module import Module
+from abci_app.modules import auth, bank
+from abci_app.modules.epochs.param_checks import SUPPLY_MAX
 from abci_app.modules.rewards import queries, state
 from abci_app.modules.rewards.steps import (
     get_participant_model_coverage,
@@ -34,6 +36,11 @@ __all__ = [
 
 
 def _init_genesis(ctx: Context, genesis: GenesisState) -> None:
+    """Raises ValueError where amounts could pass 64 bits; this is the first module that sees all of them."""
+    denom = auth.fee_params(ctx).denom
+    given = bank.supply(ctx, denom) - genesis.emission.minted_total
+    if given > SUPPLY_MAX:
+        raise ValueError(f"the genesis gives {given}{denom}, more than {SUPPLY_MAX}")
     if genesis.HasField("emission"):
         state.EMISSION.set(ctx, genesis.emission)
     for settlement in genesis.settlements:
