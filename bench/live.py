@@ -65,10 +65,14 @@ class LiveNode:
         document = make_genesis(self.chain_id, PROFILE, app_state(key), [(key, POWER_START)])
         document["consensus_params"]["block"] |= dict(block or {})
         write_genesis(self.home, document)
-        config = self.home / "config" / "config.toml"
-        config.write_text(override_toml(config.read_text(), overrides or {}))
+        self.configure(overrides or {})
         self.client = ChainClient(f"http://127.0.0.1:{self.ports.rpc}")
         return self
+
+    def configure(self, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+        """Puts values into config.toml, by section and key; CometBFT reads them when it starts."""
+        config = self.home / "config" / "config.toml"
+        config.write_text(override_toml(config.read_text(), overrides))
 
     @property
     def _socket(self) -> Path:
@@ -126,6 +130,14 @@ class LiveNode:
             return 0
         return int(info["response"].get("last_block_height", 0))
 
+    def answers(self) -> bool:
+        """Whether the RPC answers, which it does once the application has caught up."""
+        try:
+            self.call("health")
+        except ChainError:
+            return False
+        return True
+
     def wait_height(self, height: int, seconds: float = WAIT_SECONDS) -> int:
         """Waits until the application has committed the height; returns where it then is."""
         self.wait(f"height {height}", lambda: self.height() >= height, seconds)
@@ -135,14 +147,12 @@ class LiveNode:
         """One call of CometBFT's RPC."""
         return self.client.call({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 
-    def stop(self) -> list[int]:
-        """Asks CometBFT to end, then the chain; their exit codes, the chain's last."""
-        codes = []
+    def stop(self) -> None:
+        """Asks CometBFT to end, then the chain, and waits for both; nothing happens where none runs."""
         for process in (self.comet, self.chain):
-            if process is not None:
+            if process is not None and process.poll() is None:
                 process.terminate()
-                codes.append(process.wait(WAIT_SECONDS))
-        return codes
+                process.wait(WAIT_SECONDS)
 
     def kill(self) -> None:
         """Kills what runs, at once, as a power cut would."""

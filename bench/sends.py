@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DENOM = "nevg"
 GAS = 200_000
+AMOUNT_START = 10**12
 
 
 def senders(count: int) -> list[Key]:
@@ -24,7 +25,9 @@ def senders(count: int) -> list[Key]:
 
 def balances(keys: list[Key]) -> list[dict[str, Any]]:
     """Genesis balances of the senders."""
-    return [{"address": key.address, "coins": [{"denom": DENOM, "amount": str(10**12)}]} for key in keys]
+    return [
+        {"address": key.address, "coins": [{"denom": DENOM, "amount": str(AMOUNT_START)}]} for key in keys
+    ]
 
 
 def signed(
