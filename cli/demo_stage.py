@@ -98,7 +98,7 @@ def play(home: Path, models: Path, *, epochs: int, keep: bool, plain: bool) -> b
     processes: list[supervisor.Process] = []
     kept = False
     try:
-        _start(network, processes)
+        _start(console, network, processes)
         cast = cast_of(network)
         with contextlib.closing(Director(network, cast, processes, epochs)) as director:
             with _view(console, director.story, cast, live=live) as show:
@@ -114,7 +114,7 @@ def play(home: Path, models: Path, *, epochs: int, keep: bool, plain: bool) -> b
     return kept
 
 
-def _start(network: Network, processes: list[supervisor.Process]) -> None:
+def _start(console: Console, network: Network, processes: list[supervisor.Process]) -> None:
     shown = describe(network)
     record = network.design.home / RECORD
     plans = [
@@ -125,6 +125,7 @@ def _start(network: Network, processes: list[supervisor.Process]) -> None:
         processes.append(plan.start())
         # So that `localnet down` finds them even if this process is killed.
         supervisor.save(record, processes, {"shown": shown, "chosen": {}, "plans": plans})
+    console.print(f"{len(processes)} processes started; waiting for the first block", highlight=False)
     wait("the first block", lambda: without_block(shown), processes)
 
 

@@ -20,6 +20,8 @@ from tests.localnet.commands import ROOT, alive, command, evergrid
 pytestmark = [pytest.mark.localnet, pytest.mark.slow, pytest.mark.xdist_group("localnet")]
 
 MODEL_A = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct"
+# Two chains, two CometBFT, two API nodes, three MLNodes.
+PROCESSES = 9
 WHOLE_S = 600
 START_S = 120.0
 
@@ -33,6 +35,14 @@ def start_demo(home: Path, *arguments: object) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def wait_until_all_run(running: subprocess.Popen[str], home: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not (home / RECORD).exists() or len(alive(home)) < PROCESSES:
+        assert running.poll() is None, running.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.timeout(WHOLE_S + 60)
@@ -54,11 +64,7 @@ def test_the_demo_goes_through_whole_epochs_and_keeps_every_promise(tmp_path: Pa
 def test_an_interrupted_demo_stops_every_process(tmp_path: Path, number: signal.Signals) -> None:
     home = tmp_path / "demo"
     running = start_demo(home)
-    deadline = time.monotonic() + START_S
-    while not (home / RECORD).exists() or len(alive(home)) < 9:
-        assert time.monotonic() < deadline
-        assert running.poll() is None, running.communicate()[0]
-        time.sleep(0.1)
+    wait_until_all_run(running, home)
 
     os.kill(running.pid, number)
     shown, _ = running.communicate(timeout=60)
@@ -72,10 +78,7 @@ def test_an_interrupted_demo_stops_every_process(tmp_path: Path, number: signal.
 def test_a_demo_whose_process_dies_says_which_and_fails(tmp_path: Path) -> None:
     home = tmp_path / "demo"
     running = start_demo(home)
-    deadline = time.monotonic() + START_S
-    while not (home / RECORD).exists() or len(alive(home)) < 9:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until_all_run(running, home)
 
     victim = next(process for process in supervisor.load(home / RECORD)[0] if process.name == "node-2")
     os.kill(victim.pid, signal.SIGKILL)
