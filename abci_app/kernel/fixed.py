@@ -5,6 +5,7 @@ from __future__ import annotations
 BPS = 10_000
 MILLION = 10**6
 TRILLION = 10**12
+U64_MAX = 2**64 - 1
 
 
 def mul_div_floor(value: int, numerator: int, denominator: int) -> int:

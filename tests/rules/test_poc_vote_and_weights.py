@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.modules.poc.rules import (
+    NODE_WEIGHT_MAX,
     NodeFacts,
     ParticipantFacts,
     active_participants,
@@ -217,6 +218,18 @@ def test_a_changed_unit_scales_preserved_weight_by_the_nodes_that_mined_in_both_
 
     assert weights["alice"] == [("a1", 310, 0), ("a2", 280 * 711 // 700, 1), ("a3", 120 * 711 // 700, 1)]
     assert weights["bob"][0] == ("b1", 260 * 711 // 700, 1)
+
+
+def test_scaled_weights_and_their_sums_stay_within_what_the_state_can_hold() -> None:
+    old = NodeFacts("a1", nonces=10**9, weight_old=1)
+    nodes = (old, *(preserved(f"p{number}", 10**12) for number in range(20_000)))
+    alice = ParticipantFacts("alice", nodes, REASON_ACCEPTED)
+
+    weights = new_weights([alice], scale_preserved=True)
+    active = active_participants(weights)
+
+    assert {each.poc_weight for each in weights["alice"]} == {10**9, NODE_WEIGHT_MAX}
+    assert active[0].weight == 2**64 - 1
 
 
 def test_without_a_node_that_mined_in_both_epochs_nothing_is_scaled() -> None:

@@ -395,3 +395,16 @@ def test_participants_are_drawn_as_often_as_their_weight_says() -> None:
     chi_square = sum((first[name] - 4 * weight) ** 2 / (4 * weight) for name, weight in weights.items())
     # With 3 degrees of freedom this is exceeded by chance once in 100,000 times.
     assert chi_square < 26
+
+
+def test_measured_throughput_and_targets_stay_within_64_bits() -> None:
+    real = real_outside_poc(2**60, 10**9, 1)
+    params = UptimeParams()
+    params.CopyFrom(PARAMS)
+    params.poc_slot_headroom_bps = 100_000
+    expected = expected_in_poc(2**70, real, params)
+    model = ModelDemand("X", 2**64 - 1, expected, (node("a", "ann", 2**63, 1),))
+
+    allocation = allocate_slots([model], Group({"ann": 1}, {"ann": 1}, {"ann": 1}), params, SEED)[0]
+
+    assert (real, allocation.expected, allocation.target) == (2**64 - 1,) * 3

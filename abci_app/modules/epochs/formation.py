@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from abci_app.kernel.fixed import MILLION, mul_div_floor
+from abci_app.kernel.fixed import MILLION, U64_MAX, mul_div_floor
 from abci_app.modules.epochs.rules import power_cap
 from abci_app.modules.hardware.rules import assigned_model
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, MLNodeInfo, ValidationWeight
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from protocol.gen.evergrid.epochs.v1.epochs_pb2 import NodeWeight
     from protocol.gen.evergrid.hardware.v1.hardware_pb2 import Participant, RegisteredNode
     from protocol.gen.evergrid.models.v1.models_pb2 import Model
-
-U64_MAX = 2**64 - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from abci_app.kernel.fixed import mul_div_floor
+from abci_app.kernel.fixed import U64_MAX, mul_div_floor
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2, params_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+# Far above what a node can mine; a weight that is scaled again and again stops here.
+NODE_WEIGHT_MAX = 10**15
 
 # Fields of PocParams that change neither the puzzle nor how many nonces a node may show.
 _UNIT_FREE_FIELDS = ("inline_batches", "committed_batches", "validation_slots")
@@ -156,7 +159,7 @@ def new_weights(
         for nodes in weights.values():
             for weight in nodes:
                 if weight.weight_source == reasons_pb2.REASON_PRESERVED:
-                    weight.poc_weight = mul_div_floor(weight.poc_weight, new, old)
+                    weight.poc_weight = min(mul_div_floor(weight.poc_weight, new, old), NODE_WEIGHT_MAX)
     return weights
 
 
@@ -168,6 +171,6 @@ def active_participants(
     for address in sorted(weights):
         nodes = [weight for weight in weights[address] if weight.poc_weight]
         if nodes:
-            total = sum(node.poc_weight for node in nodes)
+            total = min(sum(node.poc_weight for node in nodes), U64_MAX)
             active.append(epochs_pb2.ActiveParticipant(address=address, weight=total, ml_nodes=nodes))
     return active

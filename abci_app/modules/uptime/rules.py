@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from abci_app.kernel.fixed import BPS, bps_of, mul_div_floor
+from abci_app.kernel.fixed import BPS, U64_MAX, bps_of, mul_div_floor
 from protocol.draw import POC_SLOT_DOMAIN, Draw, digest
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
@@ -31,12 +31,12 @@ def slot_limit(capacity: int, params: params_pb2.UptimeParams) -> int:
 
 def real_outside_poc(tokens: int, duration: int, blocks: int) -> int:
     """Tokens of so many blocks as tokens per PoC window of `duration` blocks; 0 for no blocks."""
-    return mul_div_floor(tokens, duration, blocks) if blocks > 0 else 0
+    return min(mul_div_floor(tokens, duration, blocks), U64_MAX) if blocks > 0 else 0
 
 
 def expected_in_poc(measured: int, real_pre_poc: int, params: params_pb2.UptimeParams) -> int:
     """The demand to plan for: as just measured, a burst counting at most a multiple of the usual demand."""
-    return min(measured, params.max_demand_ratio * real_pre_poc)
+    return min(measured, params.max_demand_ratio * real_pre_poc, U64_MAX)
 
 
 def expected_at_formation(
@@ -192,7 +192,7 @@ def _allocate_model(
         capacity=model.capacity,
         limit=slot_limit(model.capacity, guard.params),
         expected=model.expected,
-        target=bps_of(model.expected, guard.params.poc_slot_headroom_bps),
+        target=min(bps_of(model.expected, guard.params.poc_slot_headroom_bps), U64_MAX),
         stop=reasons_pb2.REASON_NO_ELIGIBLE,
         block_hash=seed.block_hash,
         order=place,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abci_app.kernel.fixed import U64_MAX
 from abci_app.modules import epochs, hardware, inference, models
 from abci_app.modules.uptime import rules, state
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
@@ -24,7 +25,7 @@ SLOTS = 2
 
 def measure_model_throughput_for_blocks(ctx: Context, model_id: str, height_from: int, height_to: int) -> int:
     """Input and output tokens of a model's inferences finished in these blocks, both ends included."""
-    return inference.tokens_finished(ctx, model_id, height_from, height_to)
+    return min(inference.tokens_finished(ctx, model_id, height_from, height_to), U64_MAX)
 
 
 def set_real_throughput(
