@@ -24,6 +24,7 @@ from protocol.poc_samples import sampled_nonces, sampled_validators
 log = structlog.get_logger("api_node.poc_validation")
 
 RETRY_S = 0.2
+RETRY_MAX_S = 5.0
 # A request that no callback answered is given to another node after this time.
 ANSWER_TIMEOUT_S = 30.0
 JOB_NONCES_MAX = 500
@@ -235,6 +236,7 @@ class Validator:
 
     async def _work(self, current: Round, job: Job) -> None:
         """Gives a job to ready nodes, one after another, until one has answered."""
+        wait_s = RETRY_S
         while job.request_id in current.jobs:
             client = self._next_node(current.puzzle)
             if client is None:
@@ -250,6 +252,10 @@ class Validator:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     await job.answered.wait()
+            if job.request_id in current.jobs:
+                # It was answered that it cannot be done, or not at all: another node, and not at once.
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RETRY_MAX_S)
 
     def _next_node(self, puzzle: Puzzle) -> MLNodeClient | None:
         ready = self._ready(puzzle)

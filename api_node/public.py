@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -44,18 +43,13 @@ def _numbers(message: Message, fields: dict[str, Any]) -> dict[str, Any]:
         if field.name not in fields:
             continue
         value = getattr(message, field.name)
-        if field.message_type is None and field.cpp_type in {field.CPPTYPE_INT64, field.CPPTYPE_UINT64}:
-            fields[field.name] = list(value) if _is_repeated(field) else value
-        elif field.message_type is not None and _is_repeated(field):
-            fields[field.name] = [plain(each) for each in value]
-        elif field.message_type is not None:
+        if isinstance(value, Message):
             fields[field.name] = plain(value)
+        elif field.message_type is not None:
+            fields[field.name] = [plain(each) for each in value]
+        elif field.cpp_type in {field.CPPTYPE_INT64, field.CPPTYPE_UINT64}:
+            fields[field.name] = value if isinstance(value, int) else list(value)
     return fields
-
-
-def _is_repeated(field: FieldDescriptor) -> bool:
-    # The stubs know the newer name of it, the release that runs the older one.
-    return bool(field.label == FieldDescriptor.LABEL_REPEATED)  # type: ignore[attr-defined]
 
 
 def public_app(

@@ -1,0 +1,192 @@
+"""A worker brings a server that behaves like an MLNode to what it should do, or says what hinders it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from api_node.metrics import Metrics
+from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError, NodeReport
+from api_node.node_config import NodeConfig, parse_nodes
+from api_node.node_worker import Command, NodeWorker, next_command
+from api_node.phases import Intent, NodeStatus, Puzzle
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from tests.api_node.mlnodes import FakeMLNode
+from tests.api_node.serving import served, wait_for
+
+pytestmark = pytest.mark.anyio
+
+PUZZLE, LATER = Puzzle(40, "ab" * 32), Puzzle(70, "cd" * 32)
+GENERATE = Intent(NodeStatus.POC_GENERATE, puzzle=PUZZLE)
+VALIDATE = Intent(NodeStatus.POC_VALIDATE, puzzle=PUZZLE)
+SERVE = Intent(NodeStatus.INFERENCE, model_id="org/x", args=("--seed", "1"), admits=True)
+OTHER = Intent(NodeStatus.INFERENCE, model_id="org/y", admits=True)
+
+
+def config_of(url: str, node_id: str = "n1", **fields: object) -> NodeConfig:
+    """A node of the operators' file at a URL of loopback."""
+    port = int(url.rpartition(":")[2])
+    entry = {"id": node_id, "host": "127.0.0.1", "inference_port": port, "poc_port": port}
+    return parse_nodes([entry | {"models": {"org/x": {"args": []}}} | fields])[0]
+
+
+async def init_request(puzzle: Puzzle, node_id: str) -> dict[str, object]:
+    named = {"node_id": node_id, "block_hash": puzzle.poc_seed, "block_height": puzzle.height_start}
+    return named | {"public_key": "02" + "00" * 32, "first_nonce": 0, "url": "http://127.0.0.1:1"}
+
+
+@contextlib.asynccontextmanager
+async def working(node: FakeMLNode) -> AsyncIterator[NodeWorker]:
+    async with served(node.app()) as url, httpx2.AsyncClient(trust_env=False) as http:
+        config = config_of(url)
+        client = MLNodeClient(config, http, timeout_s=2, load_timeout_s=5)
+        worker = NodeWorker(config, client, init_request, Metrics())
+        worker.start()
+        try:
+            yield worker
+        finally:
+            await worker.close()
+
+
+async def test_a_worker_leads_its_node_through_a_whole_poc() -> None:
+    node = FakeMLNode()
+
+    async with working(node) as worker:
+        for intent in (SERVE, GENERATE, VALIDATE, SERVE):
+            worker.intend(intent)
+            await wait_for(worker.reached.is_set)
+
+    assert node.names() == [
+        "inference/up",
+        "inference/down",
+        "pow/init/generate",
+        "pow/init/validate",
+        "pow/stop",
+        "inference/up",
+    ]
+    assert node.calls[0][1] == {"model": "org/x", "additional_args": ["--seed", "1"]}
+    assert (node.state, node.model) == ("INFERENCE", "org/x")
+
+
+async def test_another_model_is_loaded_although_one_is_served() -> None:
+    node = FakeMLNode()
+
+    async with working(node) as worker:
+        worker.intend(SERVE)
+        await wait_for(worker.reached.is_set)
+        worker.intend(OTHER)
+        await wait_for(lambda: worker.serves == "org/y")
+
+    assert node.model == "org/y"
+
+
+async def test_a_node_that_still_generates_the_former_poc_is_given_the_new_one() -> None:
+    node = FakeMLNode()
+
+    async with working(node) as worker:
+        worker.intend(GENERATE)
+        await wait_for(worker.reached.is_set)
+        worker.intend(Intent(NodeStatus.POC_GENERATE, puzzle=LATER))
+        await wait_for(worker.reached.is_set)
+
+    assert node.pow is not None
+    assert node.pow["block_height"] == LATER.height_start
+
+
+async def test_a_node_that_lost_its_state_is_brought_back() -> None:
+    node = FakeMLNode()
+
+    async with working(node) as worker:
+        worker.intend(SERVE)
+        await wait_for(worker.reached.is_set)
+        node.model = ""  # it was restarted
+        worker.wake()
+        await wait_for(lambda: node.model == "org/x")
+
+    assert node.names() == ["inference/up", "inference/up"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (404, FailureKind.POLICY, reasons_pb2.REASON_POLICY_REFUSED),
+        (409, FailureKind.BUSY, reasons_pb2.REASON_BUSY),
+        (503, FailureKind.BUSY, reasons_pb2.REASON_BUSY),
+        (500, FailureKind.NODE, reasons_pb2.REASON_ENGINE_FAILED),
+    ],
+)
+async def test_a_status_code_is_a_failure_of_its_kind_and_the_worker_recovers(
+    status: int, kind: FailureKind, reason: int
+) -> None:
+    node = FakeMLNode(fail={"inference/up": status})
+
+    async with working(node) as worker:
+        worker.intend(SERVE)
+        await wait_for(lambda: worker.current.reason == reason)
+        with pytest.raises(MLNodeError, match="inference/up fails") as caught:
+            await worker.client.inference_up("org/x", ())
+        node.fail.clear()
+        worker.backoff_until = 0
+        worker.wake()
+        await wait_for(lambda: worker.serves == "org/x")
+
+    assert caught.value.kind == kind
+    assert worker.current.reason == reasons_pb2.REASON_UNSPECIFIED
+
+
+async def test_a_node_that_nobody_answers_for_is_failed_and_unreachable() -> None:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        client = MLNodeClient(config_of("http://127.0.0.1:1"), http, timeout_s=1, load_timeout_s=1)
+        worker = NodeWorker(client.node, client, init_request, Metrics())
+        worker.start()
+        worker.intend(SERVE)
+
+        await wait_for(lambda: worker.current.status == NodeStatus.FAILED)
+        await worker.close()
+
+    assert worker.current.reason == reasons_pb2.REASON_UNREACHABLE
+
+
+async def test_an_answer_with_status_error_is_a_failure() -> None:
+    def handler(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json={"status": "ERROR", "message": "no such model"})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(handler)) as http:
+        client = MLNodeClient(config_of("http://127.0.0.1:1"), http, timeout_s=1, load_timeout_s=1)
+
+        with pytest.raises(MLNodeError, match="no such model"):
+            await client.inference_up("org/x", ())
+
+
+def _report(**fields: object) -> NodeReport:
+    return NodeReport(**fields)  # type: ignore[arg-type]
+
+
+_SEED = {"pow_seed": PUZZLE.poc_seed, "pow_height": PUZZLE.height_start}
+_UP = ("org/x", ("--seed", "1"))
+
+
+@pytest.mark.parametrize(
+    ("intent", "report", "known", "command"),
+    [
+        (SERVE, _report(state="INFERENCE", model="org/x"), _UP, None),
+        (SERVE, _report(state="INFERENCE", model="org/x"), None, Command.INFERENCE_UP),
+        (SERVE, _report(state="INFERENCE", model="org/x"), ("org/x", ()), Command.INFERENCE_UP),
+        (SERVE, _report(state="POW", pow_status="GENERATING", **_SEED), None, Command.POW_STOP),
+        (SERVE, _report(state="POW", pow_status="IDLE", **_SEED), None, Command.POW_STOP),
+        (GENERATE, _report(state="INFERENCE", model="org/x"), _UP, Command.INFERENCE_DOWN),
+        (GENERATE, _report(state="POW", pow_status="GENERATING", **_SEED), None, None),
+        (GENERATE, _report(state="POW", pow_status="IDLE", **_SEED), None, Command.POW_GENERATE),
+        (VALIDATE, _report(state="POW", pow_status="GENERATING", **_SEED), None, Command.POW_VALIDATE),
+        (VALIDATE, _report(state="POW", pow_status="IDLE", **_SEED), None, None),
+        (Intent(NodeStatus.STOPPED), _report(state="POW", pow_status="IDLE"), None, Command.STOP),
+        (Intent(NodeStatus.STOPPED), _report(), None, None),
+    ],
+)
+async def test_the_next_command_follows_from_intent_and_report(
+    intent: Intent, report: NodeReport, known: tuple[str, tuple[str, ...]] | None, command: Command | None
+) -> None:
+    assert next_command(intent, report, known) == command

@@ -1,0 +1,278 @@
+"""What is queued gets into a block once, whatever happens to sequences, mempool, RPC and process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from api_node.metrics import Metrics
+from api_node.outbox import Outbox, Status
+from api_node.sender import Sender, expected_sequence, gather
+from client.chain import AsyncChainClient
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from tests.api_node.comet import Comet
+from tests.api_node.serving import served, wait_for
+from tests.chain import Chain, GenesisParticipant, a_model, app_state, key_of
+
+pytestmark = pytest.mark.anyio
+
+ALICE = key_of("alice")
+
+
+def diff(*node_ids: str, model: str = "model/x") -> hardware_pb2.MsgSubmitHardwareDiff:
+    nodes = [
+        hardware_pb2.MLNode(node_id=each, models=[model], host="127.0.0.1", port=8080) for each in node_ids
+    ]
+    return hardware_pb2.MsgSubmitHardwareDiff(creator=ALICE.address, new_or_modified=nodes)
+
+
+@pytest.fixture
+def comet() -> Comet:
+    chain = Chain(app_state([GenesisParticipant("alice", 10)], [a_model()]))
+    chain.run_to(1)
+    return Comet(chain)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox.sqlite")
+
+
+@contextlib.asynccontextmanager
+async def sending(comet: Comet, outbox: Outbox) -> AsyncIterator[Sender]:
+    """A sender at work, told of blocks by nobody but the test."""
+    async with served(comet.app()) as url:
+        chain = AsyncChainClient(url)
+        sender = Sender(chain, ALICE, outbox, Metrics())
+        task = asyncio.create_task(sender.run())
+        try:
+            yield sender
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await chain.close()
+
+
+async def in_mempool(comet: Comet, count: int = 1) -> None:
+    await wait_for(lambda: len(comet.mempool) == count)
+
+
+async def block(comet: Comet, sender: Sender) -> None:
+    await comet.block()
+    sender.on_block(comet.chain.height)
+
+
+def nodes_on_chain(comet: Comet) -> list[str]:
+    request = hardware_pb2.QueryHardwareNodesRequest(participant=ALICE.address)
+    answer = comet.chain.query(request, hardware_pb2.QueryHardwareNodesResponse)
+    return [each.node.node_id for each in answer.nodes]
+
+
+async def test_messages_that_come_together_share_a_transaction(comet: Comet, outbox: Outbox) -> None:
+    async with sending(comet, outbox) as sender:
+        for name in ("a", "b", "c"):
+            sender.submit(name, diff(name))
+        await in_mempool(comet)
+        await block(comet, sender)
+        settled = [await sender.outcome(name) for name in ("a", "b", "c")]
+
+    assert {entry.status for entry in settled} == {Status.INCLUDED}
+    assert len({entry.tx_hash for entry in settled}) == 1
+    assert nodes_on_chain(comet) == ["a", "b", "c"]
+
+
+async def test_transactions_follow_one_another_without_waiting_for_blocks(
+    comet: Comet, outbox: Outbox
+) -> None:
+    async with sending(comet, outbox) as sender:
+        for count, name in enumerate(("a", "b", "c"), 1):
+            sender.submit(name, diff(name))
+            await in_mempool(comet, count)
+        await block(comet, sender)
+        await sender.outcome("c")
+
+    assert nodes_on_chain(comet) == ["a", "b", "c"]
+
+
+async def test_one_bad_message_does_not_take_its_company_with_it(comet: Comet, outbox: Outbox) -> None:
+    async with sending(comet, outbox) as sender:
+        sender.submit("good", diff("good"))
+        sender.submit("bad", diff("bad", model="no/model"))
+        sender.submit("fine", diff("fine"))
+        await in_mempool(comet)
+        await block(comet, sender)
+        await in_mempool(comet, 3)
+        await block(comet, sender)
+        bad = await sender.outcome("bad")
+        good = [await sender.outcome(name) for name in ("good", "fine")]
+
+    assert bad.status == Status.FAILED
+    assert "no/model" in bad.log
+    assert {entry.status for entry in good} == {Status.INCLUDED}
+    assert nodes_on_chain(comet) == ["good", "fine"]
+
+
+async def test_a_key_that_is_used_elsewhere_costs_a_retry_only(comet: Comet, outbox: Outbox) -> None:
+    async with sending(comet, outbox) as sender:
+        sender.submit("a", diff("a"))
+        await in_mempool(comet)
+        await block(comet, sender)
+        comet.chain.must("alice", diff("elsewhere"))
+        sender.submit("b", diff("b"))
+        await in_mempool(comet)
+        await block(comet, sender)
+        settled = await sender.outcome("b")
+
+    assert settled.status == Status.INCLUDED
+    assert nodes_on_chain(comet) == ["a", "elsewhere", "b"]
+
+
+async def test_what_the_mempool_lost_is_broadcast_again_with_the_same_bytes(
+    comet: Comet, outbox: Outbox
+) -> None:
+    lost: list[bytes] = []
+
+    def drop_once(raw: bytes) -> bool:
+        lost.append(raw)
+        return len(lost) == 1
+
+    comet.drop = drop_once
+    async with sending(comet, outbox) as sender:
+        sender.submit("a", diff("a"))
+        await wait_for(lambda: lost)
+        await block(comet, sender)
+        await in_mempool(comet)
+        await block(comet, sender)
+        settled = await sender.outcome("a")
+
+    assert settled.status == Status.INCLUDED
+    assert lost[0] == lost[1]
+    assert nodes_on_chain(comet) == ["a"]
+
+
+async def test_an_index_that_lags_does_not_make_a_message_be_sent_twice(comet: Comet, outbox: Outbox) -> None:
+    comet.index_lag = 1
+    async with sending(comet, outbox) as sender:
+        sender.submit("a", diff("a"))
+        await in_mempool(comet)
+        await block(comet, sender)
+        await asyncio.sleep(0.7)
+        await block(comet, sender)
+        settled = await sender.outcome("a")
+
+    assert settled.status == Status.INCLUDED
+    assert len({bytes(raw) for raw in comet.broadcasts}) == 1
+
+
+async def test_a_message_is_given_up_after_its_deadline(comet: Comet, outbox: Outbox) -> None:
+    comet.drop = lambda _: True
+    async with sending(comet, outbox) as sender:
+        sender.submit("a", diff("a"), comet.chain.height + 2)
+        await wait_for(lambda: comet.broadcasts)
+        for _ in range(4):
+            await block(comet, sender)
+        settled = await asyncio.wait_for(sender.outcome("a"), 5)
+
+    assert settled.status == Status.EXPIRED
+    assert nodes_on_chain(comet) == []
+
+
+async def test_a_key_is_queued_once_and_known_after_a_restart(comet: Comet, tmp_path: Path) -> None:
+    path = tmp_path / "restart.sqlite"
+    first = Outbox(path)
+    async with sending(comet, first) as sender:
+        assert sender.submit("a", diff("a"))
+        assert not sender.submit("a", diff("a"))
+        await in_mempool(comet)
+    first.close()
+    await comet.block()  # while the API node is down
+
+    second = Outbox(path)
+    async with sending(comet, second) as sender:
+        assert not sender.submit("a", diff("a"))
+        sender.submit("b", diff("b"))
+        await in_mempool(comet)
+        await block(comet, sender)
+        settled = [await sender.outcome(name) for name in ("a", "b")]
+
+    assert {entry.status for entry in settled} == {Status.INCLUDED}
+    assert nodes_on_chain(comet) == ["a", "b"]
+
+
+async def test_a_crash_between_disk_and_broadcast_loses_and_doubles_nothing(
+    comet: Comet, tmp_path: Path
+) -> None:
+    path = tmp_path / "crash.sqlite"
+    first = Outbox(path)
+    comet.drop = lambda _: True
+    async with sending(comet, first) as sender:
+        sender.submit("a", diff("a"))
+        await wait_for(lambda: comet.broadcasts)
+    first.close()
+    comet.drop = lambda _: False
+    await comet.block()
+
+    async with sending(comet, Outbox(path)) as sender:
+        sender.submit("b", diff("b"))
+        await in_mempool(comet, 2)
+        await block(comet, sender)
+        settled = [await sender.outcome(name) for name in ("a", "b")]
+
+    assert {entry.status for entry in settled} == {Status.INCLUDED}
+    assert nodes_on_chain(comet) == ["a", "b"]
+
+
+async def test_nothing_is_lost_while_the_rpc_is_away(comet: Comet, outbox: Outbox) -> None:
+    chain = AsyncChainClient("http://127.0.0.1:1", timeout_s=0.2)
+    sender = Sender(chain, ALICE, outbox, Metrics())
+    task = asyncio.create_task(sender.run())
+    sender.submit("a", diff("a"))
+    await wait_for(lambda: sender.problem)
+    task.cancel()
+    await asyncio.wait([task])
+    await chain.close()
+
+    async with sending(comet, outbox) as again:
+        again.on_block(comet.chain.height)
+        await in_mempool(comet)
+        await block(comet, again)
+        settled = await again.outcome("a")
+
+    assert settled.status == Status.INCLUDED
+
+
+async def test_what_was_taken_back_in_time_is_never_sent(comet: Comet, outbox: Outbox) -> None:
+    async with sending(comet, outbox) as sender:
+        sender.submit("a", diff("a"))
+        assert sender.withdraw("a")
+        sender.submit("b", diff("b"))
+        await in_mempool(comet)
+        await block(comet, sender)
+        await sender.outcome("b")
+
+        assert not sender.withdraw("b")
+        with pytest.raises(KeyError):
+            await sender.outcome("a")
+
+    assert nodes_on_chain(comet) == ["b"]
+
+
+async def test_messages_of_other_deadlines_or_marked_alone_get_their_own_transaction(outbox: Outbox) -> None:
+    for key, deadline in (("a", 5), ("b", 5), ("c", 6), ("d", 6)):
+        outbox.put(key, diff(key), deadline)
+    outbox.again([entry for entry in outbox.pending() if entry.key == "d"], alone=True)
+
+    groups = gather(outbox.pending())
+
+    assert [[entry.key for entry in group] for group in groups] == [["a", "b"], ["c"], ["d"]]
+
+
+async def test_the_expected_sequence_is_read_from_the_chains_words() -> None:
+    assert (
+        expected_sequence("account sequence mismatch, expected 12, got 9: incorrect account sequence") == 12
+    )
+    assert expected_sequence("out of gas") is None
