@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from abci_app.kernel.context import Context
 
 WEIGHT_MAX = 10**15
+WEIGHT_TOTAL_MAX = 2**60
 
 
 def validate_genesis(genesis: GenesisState) -> list[str]:
@@ -52,6 +53,8 @@ def validate_genesis(genesis: GenesisState) -> list[str]:
         if not 1 <= each.weight <= WEIGHT_MAX:
             errors.append(f"weights: {_where(*key)} must be 1 to {WEIGHT_MAX}")
         seen.add(key)
+    if sum(each.weight for each in genesis.weights) > WEIGHT_TOTAL_MAX:
+        errors.append(f"weights: their sum is above {WEIGHT_TOTAL_MAX}")
     if genesis.HasField("state") and genesis.weights:
         errors.append("weights: an exported chain has its groups")
     indexes = [record.index for record in genesis.records]
