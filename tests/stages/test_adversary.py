@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from abci_app.app import STORES, GenesisError, load_genesis
+from abci_app.kernel.context import Block, Context
 from abci_app.kernel.errors import QueryError
-from abci_app.modules import epochs
+from abci_app.kernel.store import MemoryStore, Overlay
+from abci_app.modules import epochs, inference
 from abci_app.modules.epochs.profiles import default_params
+from protocol.address import module_account
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.cosmos.gov.v1 import gov_pb2, query_pb2
@@ -112,7 +116,9 @@ def test_a_supply_cap_below_what_was_minted_ends_emission_and_not_the_chain() ->
     assert epochs.state(chain.context()).epoch_effective == 4
     after = chain.query(rewards_pb2.QueryEmissionRequest(), rewards_pb2.QueryEmissionResponse)
     # Epoch 2 still had its reward by the cap that it froze; epoch 3 had none.
-    assert after.emission.minted_total == minted.emission.minted_total + minted.emission.reward_next * 11 // 10
+    assert (
+        after.emission.minted_total == minted.emission.minted_total + minted.emission.reward_next * 11 // 10
+    )
 
 
 def test_a_passed_proposal_may_cancel_another_that_is_due_in_the_same_block() -> None:
@@ -172,17 +178,79 @@ def test_a_price_beyond_any_supply_is_told_and_no_start_can_pay_it() -> None:
     chain = Chain(state)
     chain.block()
 
-    start = inference_pb2.MsgStartInference(
-        creator=key_of("eve").address,
-        inference_id="i1",
-        model_id="model/x",
-        executor=key_of("alice").address,
-        prompt_hash="ab" * 32,
-        max_tokens=1,
-    )
+    start = a_start("eve", executor=key_of("alice").address)
     result = chain.deliver("eve", start)
 
     pricing = chain.query(inference_pb2.QueryPricingRequest(), inference_pb2.QueryPricingResponse)
     assert pricing.models[0].price_per_token == 2**63
     assert (result.codespace, result.code) == ("inference", 2)
     assert "beyond any supply" in result.log
+
+
+def test_genesis_weights_whose_sum_passes_64_bits_are_refused() -> None:
+    owners = [GenesisParticipant(f"p{number}", 10**15) for number in range(1200)]
+    state = app_state(owners)
+
+    with pytest.raises(GenesisError, match="weights: their sum is above 1152921504606846976"):
+        load_genesis(Context(Block("c", 0), Overlay(MemoryStore(STORES))), state)
+
+
+def a_start(requester: str, inference_id: str = "i1", **fields: Any) -> inference_pb2.MsgStartInference:
+    given = {
+        "creator": key_of(requester).address,
+        "inference_id": inference_id,
+        "model_id": "model/x",
+        "executor": key_of("ann").address,
+        "prompt_hash": "ab" * 32,
+        "prompt_token_count": 10,
+        "max_tokens": 20,
+    }
+    return inference_pb2.MsgStartInference(**(given | fields))
+
+
+def a_finish(
+    executor: str, inference_id: str = "i1", completion: int = 20
+) -> inference_pb2.MsgFinishInference:
+    return inference_pb2.MsgFinishInference(
+        creator=key_of(executor).address,
+        inference_id=inference_id,
+        model_id="model/x",
+        response_hash="ab" * 32,
+        prompt_token_count=10,
+        completion_token_count=completion,
+    )
+
+
+def test_a_requester_whose_name_holds_a_zero_byte_is_refused_as_the_senders_mistake() -> None:
+    chain = a_chain()
+    time_ns = chain.app.last_block.time_ns
+
+    message = a_start("eve", requested_by="a\0b", request_timestamp=time_ns, requester_signature=b"x")
+    result = chain.deliver("eve", message)
+
+    assert (result.codespace, result.code) == ("inference", 2)
+    assert "requested_by is no address" in result.log
+
+
+def test_tokens_beyond_the_escrow_count_as_little_for_throughput_as_for_pay() -> None:
+    chain = a_chain()
+    chain.must("eve", a_start("eve"))
+
+    chain.must("ann", a_finish("ann", completion=2**32 - 1))
+
+    assert inference.tokens_finished(chain.context(), "model/x", 0, chain.height) == 30
+
+
+def test_a_finish_by_another_executor_does_not_occupy_the_id_of_a_start() -> None:
+    chain = a_chain()
+    chain.must("ben", a_finish("ben"))
+
+    chain.must("eve", a_start("eve"))
+    chain.must("ann", a_finish("ann"))
+
+    request = inference_pb2.QueryInferenceRequest(inference_id="i1")
+    found = chain.query(request, inference_pb2.QueryInferenceResponse).inference
+    assert found.executed_by == key_of("ann").address
+    assert found.status == inference_pb2.INFERENCE_STATUS_FINISHED
+    chain.run_to(S - 1)
+    assert inference.obligations(chain.context()) == chain.balance(module_account(inference.ACCOUNT))

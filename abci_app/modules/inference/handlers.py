@@ -36,19 +36,18 @@ def start_inference(ctx: Context, msg: MsgStartInference) -> None:
     """Holds the escrow for an inference that the named executor is to run."""
     if errors := rules.start_errors(msg, ctx.block.time_ns):
         raise InvalidInference("; ".join(errors))
-    inference = state.INFERENCES.get(ctx, msg.inference_id)
-    if inference is None:
+    former = state.INFERENCES.get(ctx, msg.inference_id)
+    if former is not None and former.status != INFERENCE_STATUS_FINISH_FIRST:
+        raise InferenceExists(f"inference {msg.inference_id} was started already")
+    # A finish is judged by its start: one by another executor is none, and may not keep the id from it.
+    void = former is not None and (former.executed_by, former.model_id) != (msg.executor, msg.model_id)
+    inference = former
+    if inference is None or void:
         inference = _stamped(ctx, msg.inference_id, msg.model_id, msg.executor)
         if not keeper.may_execute(ctx, msg.model_id, msg.executor):
             raise ExecutorRefused(
                 f"no_slot_in_force: {msg.executor} has no node of {msg.model_id} that may serve now"
             )
-    elif inference.status != INFERENCE_STATUS_FINISH_FIRST:
-        raise InferenceExists(f"inference {msg.inference_id} was started already")
-    elif (inference.executed_by, inference.model_id) != (msg.executor, msg.model_id):
-        raise WrongExecutor(
-            f"inference {msg.inference_id} was finished by {inference.executed_by} with {inference.model_id}"
-        )
     escrow = (msg.prompt_token_count + msg.max_tokens) * inference.price_per_token
     if escrow >= rules.AMOUNT_MAX:
         raise InvalidInference(f"an escrow of {escrow} nevg is beyond any supply")
@@ -56,6 +55,8 @@ def start_inference(ctx: Context, msg: MsgStartInference) -> None:
 
     requester = msg.requested_by or msg.creator
     keeper.collect(ctx, requester, escrow)
+    if former is not None and void:
+        state.EXPIRING.remove(ctx, (keeper.deadline(ctx, former), msg.inference_id))
     inference.requested_by, inference.transferred_by = requester, msg.creator
     inference.prompt_hash, inference.max_tokens = msg.prompt_hash, msg.max_tokens
     inference.escrow, inference.request_timestamp = escrow, msg.request_timestamp

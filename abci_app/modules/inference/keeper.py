@@ -93,7 +93,9 @@ def complete(ctx: Context, inference: Inference) -> None:
     state.FINALIZING.add(ctx, (ctx.height + window, inference.inference_id))
 
     key = (inference.model_id, ctx.height)
-    state.TOKENS.set(ctx, key, (state.TOKENS.get(ctx, key) or 0) + tokens)
+    # What nobody pays for is no demand: else an executor could claim any throughput for one paid token.
+    paid = rules.tokens_paid(inference.escrow, tokens, inference.price_per_token)
+    state.TOKENS.set(ctx, key, (state.TOKENS.get(ctx, key) or 0) + paid)
     state.TOKENS_BY_HEIGHT.add(ctx, (ctx.height, inference.model_id))
     served = (epochs.state(ctx).epoch_effective, inference.model_id, inference.executed_by)
     state.SERVED.set(ctx, served, (state.SERVED.get(ctx, served) or 0) + 1)

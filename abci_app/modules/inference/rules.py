@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import BPS
+from protocol.address import AddressError, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,14 @@ def _common_errors(inference_id: str, model_id: str, counts: Iterable[tuple[str,
     return errors
 
 
+def _address_errors(name: str, text: str) -> list[str]:
+    try:
+        decode(text)
+    except AddressError as error:
+        return [f"{name} is no address: {error}"]
+    return []
+
+
 def start_errors(msg: MsgStartInference, block_time_ns: int) -> list[str]:
     """All that is wrong with a start by itself, in order."""
     counts = (("prompt_token_count", msg.prompt_token_count), ("max_tokens", msg.max_tokens))
@@ -39,6 +48,7 @@ def start_errors(msg: MsgStartInference, block_time_ns: int) -> list[str]:
     if not SHA256_HEX.fullmatch(msg.prompt_hash):
         errors.append("prompt_hash is no SHA-256 in lower-case hex")
     if msg.requested_by not in {"", msg.creator}:
+        errors += _address_errors("requested_by", msg.requested_by)
         if msg.request_timestamp <= 0:
             errors.append("request_timestamp must be positive")
         elif abs(msg.request_timestamp - block_time_ns) > REQUEST_AGE_MAX_NS:
@@ -68,6 +78,11 @@ def price_per_token(units_of_compute_per_token: int, unit_price: int) -> int:
 def cost_of(escrow: int, tokens: int, price: int) -> int:
     """What a finished inference costs: its tokens, at most the escrow."""
     return min(escrow, tokens * price)
+
+
+def tokens_paid(escrow: int, tokens: int, price: int) -> int:
+    """How many tokens of a finished inference are paid for: those that its escrow held."""
+    return min(tokens, escrow // price)
 
 
 def availability(
