@@ -1,4 +1,4 @@
-"""What a hostile transaction, genesis or proposal may try, through blocks: the chain goes on, alike for all."""
+"""What hostile transactions, genesis files and proposals may try, through blocks: the chain goes on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from protocol.gen.evergrid.inference.v1 import inference_pb2
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import DENOM, GOV, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
-from tests.stages.test_epoch import LENGTH, S, run_poc, two_owners
+from tests.stages.test_epoch import LENGTH, MODEL, S, run_poc, two_owners
 from tests.stages.test_governance import passed, proposal_of, propose, register, vote
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def test_genesis_weights_whose_sum_passes_64_bits_are_refused() -> None:
 
 
 def a_start(requester: str, inference_id: str = "i1", **fields: Any) -> inference_pb2.MsgStartInference:
-    given = {
+    given: dict[str, Any] = {
         "creator": key_of(requester).address,
         "inference_id": inference_id,
         "model_id": "model/x",
@@ -254,3 +254,24 @@ def test_a_finish_by_another_executor_does_not_occupy_the_id_of_a_start() -> Non
     assert found.status == inference_pb2.INFERENCE_STATUS_FINISHED
     chain.run_to(S - 1)
     assert inference.obligations(chain.context()) == chain.balance(module_account(inference.ACCOUNT))
+
+
+def test_an_inference_can_be_finished_when_the_record_of_its_epoch_is_forgotten() -> None:
+    owners = [
+        GenesisParticipant(name, nodes=(GenesisNode("gpu", (MODEL,), 50),)) for name in ("alice", "bob")
+    ]
+    long = default_params("local")
+    long.epoch.epoch_length, long.inference.expiration = 300, 200
+    chain = Chain(app_state(owners, [a_model()], long, funded=["eve"], voting_period_s=3))
+    short = default_params("local")
+    short.epoch.epoch_length, short.epoch.retention_epochs = 22, 2
+    chain.block()
+    chain.must("eve", a_start("eve", executor=key_of("alice").address))
+    passed(chain, epochs_pb2.MsgUpdateParams(authority=GOV, params=short))
+    for epoch in range(3):
+        mine(chain, S + 22 * epoch)
+    chain.block()
+
+    assert epochs.record(chain.context(), 0) is None
+    chain.must("alice", a_finish("alice"))
+    assert inference.obligations(chain.context()) == 3000 * 10

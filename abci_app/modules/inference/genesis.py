@@ -41,11 +41,10 @@ def _restore(ctx: Context, inference: pb.Inference) -> None:
     inference_id = inference.inference_id
     state.INFERENCES.set(ctx, inference_id, inference)
     if inference.status in OPEN:
-        state.EXPIRING.add(ctx, (keeper.deadline(ctx, inference), inference_id))
+        state.EXPIRING.add(ctx, (keeper.deadline(inference), inference_id))
     elif inference.status == pb.INFERENCE_STATUS_FINISHED:
-        window = keeper.frozen_params(ctx, inference.epoch_index).inference.validation_window
         last = max(inference.height_started, inference.height_finished)
-        state.FINALIZING.add(ctx, (last + window, inference_id))
+        state.FINALIZING.add(ctx, (last + inference.validation_window, inference_id))
     else:
         state.CLOSED.add(ctx, (inference.epoch_closed, inference_id))
 

@@ -56,7 +56,7 @@ def start_inference(ctx: Context, msg: MsgStartInference) -> None:
     requester = msg.requested_by or msg.creator
     keeper.collect(ctx, requester, escrow)
     if former is not None and void:
-        state.EXPIRING.remove(ctx, (keeper.deadline(ctx, former), msg.inference_id))
+        state.EXPIRING.remove(ctx, (keeper.deadline(former), msg.inference_id))
     inference.requested_by, inference.transferred_by = requester, msg.creator
     inference.prompt_hash, inference.max_tokens = msg.prompt_hash, msg.max_tokens
     inference.escrow, inference.request_timestamp = escrow, msg.request_timestamp
@@ -69,7 +69,7 @@ def start_inference(ctx: Context, msg: MsgStartInference) -> None:
         inference.prompt_token_count = msg.prompt_token_count
         inference.status = INFERENCE_STATUS_STARTED
         inference.height_started = ctx.height
-        state.EXPIRING.add(ctx, (keeper.deadline(ctx, inference), msg.inference_id))
+        state.EXPIRING.add(ctx, (keeper.deadline(inference), msg.inference_id))
     state.INFERENCES.set(ctx, msg.inference_id, inference)
     ctx.emit(
         "inference_started",
@@ -109,7 +109,7 @@ def finish_inference(ctx: Context, msg: MsgFinishInference) -> None:
     else:
         inference.status = INFERENCE_STATUS_FINISH_FIRST
         inference.height_finished = ctx.height
-        state.EXPIRING.add(ctx, (keeper.deadline(ctx, inference), msg.inference_id))
+        state.EXPIRING.add(ctx, (keeper.deadline(inference), msg.inference_id))
     state.INFERENCES.set(ctx, msg.inference_id, inference)
     ctx.emit(
         "inference_finished",
@@ -141,6 +141,7 @@ def _stamped(ctx: Context, inference_id: str, model_id: str, executor: str) -> I
     model = epochs.get_epoch_model(ctx, epoch, model_id)
     if model is None:
         raise UnknownModel(f"{model_id} is no model of epoch {epoch}")
+    params = keeper.inference_params(ctx)
     price = rules.price_per_token(model.units_of_compute_per_token, keeper.unit_price(ctx, epoch))
     return Inference(
         inference_id=inference_id,
@@ -148,6 +149,8 @@ def _stamped(ctx: Context, inference_id: str, model_id: str, executor: str) -> I
         executed_by=executor,
         epoch_index=epoch,
         price_per_token=price,
+        expiration=params.expiration,
+        validation_window=params.validation_window,
     )
 
 

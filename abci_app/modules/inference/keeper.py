@@ -88,9 +88,8 @@ def complete(ctx: Context, inference: Inference) -> None:
     tokens = inference.prompt_token_count + inference.completion_token_count
     inference.cost = rules.cost_of(inference.escrow, tokens, inference.price_per_token)
     pay(ctx, inference.requested_by, inference.escrow - inference.cost)
-    window = frozen_params(ctx, inference.epoch_index).inference.validation_window
-    state.EXPIRING.remove(ctx, (deadline(ctx, inference), inference.inference_id))
-    state.FINALIZING.add(ctx, (ctx.height + window, inference.inference_id))
+    state.EXPIRING.remove(ctx, (deadline(inference), inference.inference_id))
+    state.FINALIZING.add(ctx, (ctx.height + inference.validation_window, inference.inference_id))
 
     key = (inference.model_id, ctx.height)
     # What nobody pays for is no demand: else an executor could claim any throughput for one paid token.
@@ -101,10 +100,10 @@ def complete(ctx: Context, inference: Inference) -> None:
     state.SERVED.set(ctx, served, (state.SERVED.get(ctx, served) or 0) + 1)
 
 
-def deadline(ctx: Context, inference: Inference) -> int:
+def deadline(inference: Inference) -> int:
     """The height at which an inference expires of which one message is missing."""
     begun = inference.height_started or inference.height_finished
-    return begun + frozen_params(ctx, inference.epoch_index).inference.expiration
+    return begun + inference.expiration
 
 
 def count_final(ctx: Context, inference: Inference, *, missed: bool) -> None:

@@ -27,7 +27,7 @@ INFERENCE_STATUS_EXPIRED: InferenceStatus
 INFERENCE_STATUS_INVALIDATED: InferenceStatus
 
 class Inference(_message.Message):
-    __slots__ = ("inference_id", "status", "requested_by", "transferred_by", "executed_by", "model_id", "epoch_index", "price_per_token", "prompt_hash", "response_hash", "prompt_token_count", "max_tokens", "completion_token_count", "escrow", "cost", "height_started", "height_finished", "height_closed", "request_timestamp", "epoch_closed")
+    __slots__ = ("inference_id", "status", "requested_by", "transferred_by", "executed_by", "model_id", "epoch_index", "price_per_token", "prompt_hash", "response_hash", "prompt_token_count", "max_tokens", "completion_token_count", "escrow", "cost", "height_started", "height_finished", "height_closed", "request_timestamp", "epoch_closed", "expiration", "validation_window")
     INFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,8 @@ class Inference(_message.Message):
     HEIGHT_CLOSED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     EPOCH_CLOSED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRATION_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_WINDOW_FIELD_NUMBER: _ClassVar[int]
     inference_id: str
     status: InferenceStatus
     requested_by: str
@@ -68,7 +70,9 @@ class Inference(_message.Message):
     height_closed: int
     request_timestamp: int
     epoch_closed: int
-    def __init__(self, inference_id: _Optional[str] = ..., status: _Optional[_Union[InferenceStatus, str]] = ..., requested_by: _Optional[str] = ..., transferred_by: _Optional[str] = ..., executed_by: _Optional[str] = ..., model_id: _Optional[str] = ..., epoch_index: _Optional[int] = ..., price_per_token: _Optional[int] = ..., prompt_hash: _Optional[str] = ..., response_hash: _Optional[str] = ..., prompt_token_count: _Optional[int] = ..., max_tokens: _Optional[int] = ..., completion_token_count: _Optional[int] = ..., escrow: _Optional[int] = ..., cost: _Optional[int] = ..., height_started: _Optional[int] = ..., height_finished: _Optional[int] = ..., height_closed: _Optional[int] = ..., request_timestamp: _Optional[int] = ..., epoch_closed: _Optional[int] = ...) -> None: ...
+    expiration: int
+    validation_window: int
+    def __init__(self, inference_id: _Optional[str] = ..., status: _Optional[_Union[InferenceStatus, str]] = ..., requested_by: _Optional[str] = ..., transferred_by: _Optional[str] = ..., executed_by: _Optional[str] = ..., model_id: _Optional[str] = ..., epoch_index: _Optional[int] = ..., price_per_token: _Optional[int] = ..., prompt_hash: _Optional[str] = ..., response_hash: _Optional[str] = ..., prompt_token_count: _Optional[int] = ..., max_tokens: _Optional[int] = ..., completion_token_count: _Optional[int] = ..., escrow: _Optional[int] = ..., cost: _Optional[int] = ..., height_started: _Optional[int] = ..., height_finished: _Optional[int] = ..., height_closed: _Optional[int] = ..., request_timestamp: _Optional[int] = ..., epoch_closed: _Optional[int] = ..., expiration: _Optional[int] = ..., validation_window: _Optional[int] = ...) -> None: ...
 
 class MsgStartInference(_message.Message):
     __slots__ = ("creator", "inference_id", "model_id", "executor", "prompt_hash", "prompt_token_count", "max_tokens", "requested_by", "request_timestamp", "requester_signature")
