@@ -39,8 +39,9 @@ def demo(session: Session, *, epochs: int, keep: bool, plain: bool) -> None:
 
     given = session.values.get("home")
     home = Path(given).expanduser().absolute() if given else demo_stage.fresh_home(CACHE / "demo")
-    # A polite end of the whole command is an interruption too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A polite end is an interruption too; and a shell's background job would ignore SIGINT otherwise.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         kept = demo_stage.play(home, CACHE / "models", epochs=epochs, keep=keep, plain=plain)
     except KeyboardInterrupt:
