@@ -1,0 +1,130 @@
+"""What a local network consists of, before anything is written or started."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from abci_app.modules import epochs
+from abci_app.modules.epochs.rules import params_errors
+from cli import supervisor
+from cli.localnet_ports import LOOPBACK, NetworkError, base_port_free, taken
+from cli.localnet_run import DEFAULTS, design, letter, local_params
+from cli.network import check_ports, ports_of
+
+
+def chosen(**options: int) -> dict[str, int]:
+    return DEFAULTS | options
+
+
+def test_two_nodes_share_a_model_and_belong_to_different_participants() -> None:
+    made = design(Path("/nowhere"), chosen(validators=2, mlnodes=5))
+
+    nodes = [(node.node_id, node.owner, node.model_id) for node in made.nodes]
+
+    assert nodes == [
+        ("node-1", 0, "evergrid/tiny-a"),
+        ("node-2", 1, "evergrid/tiny-a"),
+        ("node-3", 0, "evergrid/tiny-b"),
+        ("node-4", 1, "evergrid/tiny-b"),
+        ("node-5", 0, "evergrid/tiny-c"),
+    ]
+
+
+def test_models_are_named_like_columns_of_a_spreadsheet() -> None:
+    assert [letter(index) for index in (0, 25, 26, 51, 52)] == ["a", "z", "aa", "az", "ba"]
+
+
+@pytest.mark.parametrize("options", [{"validators": 4}, {"validators": 3, "mlnodes": 7}])
+def test_no_two_servers_share_a_port(options: dict[str, int]) -> None:
+    ports = ports_of(design(Path("/nowhere"), chosen(**options)))
+
+    assert len(set(ports)) == len(ports)
+
+
+@pytest.mark.parametrize("block_time_ms", [50, 100, 300, 1000, 5000])
+def test_stages_of_fast_blocks_last_as_long_as_those_of_the_profile(block_time_ms: int) -> None:
+    params, profile = local_params(block_time_ms), epochs.default_params("local")
+
+    assert params_errors(params) == []
+    for name in ("epoch_length", "poc_stage_duration", "set_validators_delay"):
+        seconds = getattr(params.epoch, name) * block_time_ms / 1000
+        assert seconds >= getattr(profile.epoch, name), name
+
+
+def test_the_genesis_group_serves_an_epoch_before_the_first_poc() -> None:
+    params = local_params(1000)
+
+    assert params.epoch.first_poc_height == 10 + params.epoch.epoch_length
+
+
+def test_a_taken_port_is_found_and_named() -> None:
+    base = base_port_free(40, 20_000, 26_000)
+    made = design(Path("/nowhere"), chosen(base_port=base))
+
+    with socket.create_server((LOOPBACK, base + 3)):
+        assert taken([base, base + 3]) == [base + 3]
+        with pytest.raises(NetworkError, match=rf"taken: {base + 3};"):
+            check_ports(made)
+
+    check_ports(made)
+
+
+def sleeper(tmp_path: Path, code: str) -> supervisor.Process:
+    log = tmp_path / "sleeper.log"
+    started = supervisor.start("sleeper", [sys.executable, "-c", code], log)
+    while "ready" not in supervisor.tail(str(log)):
+        time.sleep(0.02)
+    return started
+
+
+def test_a_process_is_asked_to_end_and_ends(tmp_path: Path) -> None:
+    started = sleeper(tmp_path, "import time; print('ready', flush=True); time.sleep(60)")
+
+    killed = supervisor.stop([started])
+
+    assert (started.alive, killed) == (False, [])
+
+
+def test_a_process_that_does_not_end_is_killed_and_named(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(15, lambda *_: None); print('ready', flush=True)\n"
+    started = sleeper(tmp_path, code + "while True: time.sleep(1)")
+
+    killed = supervisor.stop([started], timeout_s=0.3)
+
+    assert (started.alive, killed) == (False, ["sleeper"])
+
+
+def test_a_process_that_took_over_the_number_is_left_alone(tmp_path: Path) -> None:
+    started = sleeper(tmp_path, "import time; print('ready', flush=True); time.sleep(60)")
+    other = supervisor.Process("other", started.pid, started.started - 1, started.log)
+
+    supervisor.stop([other])
+
+    assert started.alive
+    supervisor.stop([started])
+
+
+def test_a_process_that_ends_by_itself_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
+    started = sleeper(tmp_path, "print('ready'); print('out of cheese'); raise SystemExit(3)")
+    while started.alive:
+        supervisor.reap()
+
+    with pytest.raises(supervisor.ProcessFailedError, match=r"sleeper ended by itself(.|\n)*out of cheese"):
+        supervisor.check([started])
+
+
+def test_what_was_started_is_known_to_the_next_command(tmp_path: Path) -> None:
+    started = sleeper(tmp_path, "import time; print('ready', flush=True); time.sleep(60)")
+    record = tmp_path / "record.json"
+
+    supervisor.save(record, [started], {"answer": 42})
+    processes, facts = supervisor.load(record)
+    supervisor.stop(processes)
+
+    assert (processes, facts) == ([started], {"answer": 42})
+    assert not started.alive
