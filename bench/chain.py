@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,7 @@ from protocol.gen.tendermint.abci import types_pb2 as abci
 from protocol.pool import POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from google.protobuf.message import Message
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 CHAIN_ID = "bench-1"
 SENDERS = 500
-BLOCKS_FOR_REPLAY = 10
+CHECKED = 2000
+BLOCK_FOR_REPLAY, BLOCKS_FOR_REPLAY = 500, 10
 
 
 def as_json(message: Message) -> dict[str, Any]:
@@ -93,20 +96,21 @@ class Bench:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def measure(sizes: list[int]) -> dict[str, Any]:
+def measure(sizes: list[int], repeat: int) -> dict[str, Any]:
     """CheckTx/s with unverified signatures; replay tx/s (nothing in the caches); ms per block by size."""
     keys, verifier = senders(SENDERS), Verifier()
     bench = Bench(keys, verifier.verify)
     try:
-        return _measure(bench, keys, sizes)
+        source = signed(keys, bench.numbers(keys), CHAIN_ID)
+        bench.block(list(islice(source, SENDERS)))  # the first one of each shows its key, which is more work
+        return _measure_rates(bench, source) | _measure_sizes(bench, source, sizes, repeat)
     finally:
         bench.close()
+        verifier.close()
 
 
-def _measure(bench: Bench, keys: list[Key], sizes: list[int]) -> dict[str, Any]:
-    numbers = bench.numbers(keys)
-    rounds = 4
-    txs = list(signed(keys, numbers, CHAIN_ID, rounds))
+def _measure_rates(bench: Bench, source: Iterator[bytes]) -> dict[str, Any]:
+    txs = list(islice(source, CHECKED))
     signatures.forget()
     start = time.perf_counter()
     codes = [abci.ResponseCheckTx.FromString(bench.app.check_tx(tx, recheck=False)).code for tx in txs]
@@ -114,40 +118,38 @@ def _measure(bench: Bench, keys: list[Key], sizes: list[int]) -> dict[str, Any]:
     assert not any(codes)
     cached_s = bench.block(txs)
 
-    replay_s, replayed, sequence = 0.0, 0, rounds
-    for _ in range(BLOCKS_FOR_REPLAY):
-        block = list(signed(keys, numbers, CHAIN_ID, 1, sequence))
-        sequence += 1
-        signatures.forget()
-        replay_s += bench.block(block)
-        replayed += len(block)
-
-    by_size = {}
-    for size in sizes:
-        need = -(-size // len(keys))
-        block = list(signed(keys, numbers, CHAIN_ID, need, sequence))[:size]
-        sequence += need
-        if size % len(keys):
-            # The keys that were cut off have a gap in their sequence: the next block takes fresh ones.
-            sequence -= 1
-        signatures.forget()
-        by_size[str(size)] = round(bench.block(block) * 1000, 2)
-        if size % len(keys):
-            tail = list(signed(keys, numbers, CHAIN_ID, 1, sequence))[size % len(keys) :]
-            bench.block(tail)
-            sequence += 1
+    replay_s = sum(_cold(bench, source, BLOCK_FOR_REPLAY) for _ in range(BLOCKS_FOR_REPLAY))
     return {
         "check_tx_per_s": round(len(txs) / check_s),
         "finalize_verified_tx_per_s": round(len(txs) / cached_s),
-        "replay_tx_per_s": round(replayed / replay_s),
-        "block_ms_by_txs": by_size,
+        "replay_tx_per_s": round(BLOCK_FOR_REPLAY * BLOCKS_FOR_REPLAY / replay_s),
+    }
+
+
+def _cold(bench: Bench, source: Iterator[bytes], size: int) -> float:
+    """Seconds for a block of so many transactions that nobody has seen before."""
+    txs = list(islice(source, size))
+    signatures.forget()
+    return bench.block(txs)
+
+
+def _measure_sizes(bench: Bench, source: Iterator[bytes], sizes: list[int], repeat: int) -> dict[str, Any]:
+    """Medians, and the line through them: what a block costs as such and what each transaction adds."""
+    seconds = {size: statistics.median(_cold(bench, source, size) for _ in range(repeat)) for size in sizes}
+    per_tx, per_block = statistics.linear_regression(list(seconds), list(seconds.values()))
+    return {
+        "block_ms_by_txs": {str(size): round(s * 1000, 2) for size, s in seconds.items()},
+        "block_ms_fitted": round(per_block * 1000, 2),
+        "tx_ms_fitted": round(per_tx * 1000, 4),
     }
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 100, 500, 1000, 2000])
-    print(json.dumps(measure(parser.parse_args(argv).sizes)))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 100, 500, 1000, 2000, 5000])
+    parser.add_argument("--repeat", type=int, default=3, help="blocks of each size")
+    options = parser.parse_args(argv)
+    print(json.dumps({"benchmark": "chain"} | measure(options.sizes, options.repeat), indent=2))
     return 0
 
 

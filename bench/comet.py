@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -29,8 +29,6 @@ from client.keys import Key
 
 CHAIN_ID: Final = "bench-1"
 ACCOUNTS: Final = 2000
-CONNECTIONS: Final = 4
-BATCH: Final = 10
 # So long that nothing but CheckTx happens meanwhile.
 NO_BLOCKS: Final = "600s"
 RPC_SECONDS: Final = 300.0
@@ -43,6 +41,14 @@ OVERRIDES: Final[Mapping[str, Mapping[str, Any]]] = {
     "": {"log_level": "error"},
 }
 BLOCK: Final = {"max_bytes": "22020096", "max_gas": "-1"}
+
+
+@dataclass(frozen=True)
+class Load:
+    """How the transactions come in: connections that stay open, and transactions in each request."""
+
+    connections: int
+    batch: int
 
 
 @dataclass
@@ -87,16 +93,11 @@ def running(keys: list[Key]) -> Iterator[tuple[LiveNode, float]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def lanes_of(keys: list[Key], node: LiveNode, count: int) -> list[list[bytes]]:
+def lanes_of(keys: list[Key], node: LiveNode, count: int, load: Load) -> list[list[bytes]]:
     """`count` transactions, signed ahead; an account always uses the same connection, in its sequence."""
     numbers = {key.address: node.client.account(key.address).account_number for key in keys}
-    lanes = []
-    for lane in range(CONNECTIONS):
-        own = keys[lane::CONNECTIONS]
-        wanted = count // CONNECTIONS
-        rounds = -(-wanted // len(own))
-        lanes.append(bodies(list(islice(signed(own, numbers, CHAIN_ID, rounds), wanted)), BATCH))
-    return lanes
+    sources = [signed(keys[lane :: load.connections], numbers, CHAIN_ID) for lane in range(load.connections)]
+    return [bodies(list(islice(source, count // load.connections)), load.batch) for source in sources]
 
 
 def blocks_with_txs(node: LiveNode) -> list[tuple[int, int, int]]:
@@ -111,13 +112,13 @@ def blocks_with_txs(node: LiveNode) -> list[tuple[int, int, int]]:
 def commit_time(node: LiveNode, height: int) -> float:
     """When a block was committed, in seconds: the time in the header of the next one."""
     text = node.call("header", height=str(height + 1))["header"]["time"]
-    return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
+    return datetime.fromisoformat(text).timestamp()
 
 
-def measure_commits(keys: list[Key], count: int) -> dict[str, Any]:
+def measure_commits(keys: list[Key], count: int, load: Load) -> dict[str, Any]:
     """Sends all at once and waits until the last one is committed; then replays the same blocks."""
     with running(keys) as (node, started_s):
-        lanes = lanes_of(keys, node, count)
+        lanes = lanes_of(keys, node, count, load)
         before = cpu_now(node)
         sent = _send_all(node, lanes, count)
         node.wait("an empty mempool", lambda: node.call("num_unconfirmed_txs")["total"] == "0", RPC_SECONDS)
@@ -174,10 +175,10 @@ def _restart(node: LiveNode) -> float:
     return time.perf_counter() - started
 
 
-def measure_checks(keys: list[Key], count: int) -> dict[str, Any]:
+def measure_checks(keys: list[Key], count: int, load: Load) -> dict[str, Any]:
     """CheckTx through RPC with no block in between."""
     with running(keys) as (node, _):
-        lanes = lanes_of(keys, node, count)
+        lanes = lanes_of(keys, node, count, load)
         node.stop()
         node.configure({"consensus": {"timeout_commit": NO_BLOCKS}})
         _restart(node)
@@ -195,11 +196,16 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--txs", type=int, default=20_000)
     parser.add_argument("--quick", action="store_true", help="a fifth of the transactions")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=100, help="transactions in one HTTP request")
     options = parser.parse_args(argv)
-    count = options.txs // 5 if options.quick else options.txs
+    load = Load(options.connections, options.batch)
+    # Each connection sends the same number.
+    unit = load.connections * 10
+    count = (options.txs // 5 if options.quick else options.txs) // unit * unit
     keys = senders(ACCOUNTS)
-    result = measure_commits(keys, count) | measure_checks(keys, count * 4 // 5)
-    print(json.dumps({"benchmark": "comet"} | result, indent=2))
+    result = measure_commits(keys, count, load) | measure_checks(keys, count * 4 // 5, load)
+    print(json.dumps({"benchmark": "comet"} | asdict(load) | result, indent=2))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from client.keys import Key
@@ -18,9 +19,9 @@ GAS = 200_000
 AMOUNT_START = 10**12
 
 
-def senders(count: int) -> list[Key]:
+def senders(number: int) -> list[Key]:
     """The same keys each time."""
-    return [Key(sha256(f"sender {i}".encode()).digest()) for i in range(count)]
+    return [Key(sha256(f"sender {i}".encode()).digest()) for i in range(number)]
 
 
 def balances(keys: list[Key]) -> list[dict[str, Any]]:
@@ -30,11 +31,9 @@ def balances(keys: list[Key]) -> list[dict[str, Any]]:
     ]
 
 
-def signed(
-    keys: list[Key], numbers: dict[str, int], chain_id: str, rounds: int, first: int = 0
-) -> Iterator[bytes]:
-    """`rounds` sends of each key, each to the next key; in an order in which every sequence comes in turn."""
-    for sequence in range(first, first + rounds):
+def signed(keys: list[Key], numbers: dict[str, int], chain_id: str) -> Iterator[bytes]:
+    """Sends without an end: key after key, each to the next one, round after round with the next sequence."""
+    for sequence in count():
         for i, key in enumerate(keys):
             recipient = keys[(i + 1) % len(keys)].address
             message = MsgSend(
