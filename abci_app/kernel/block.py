@@ -6,6 +6,7 @@ What the sender got wrong becomes a result; what we got wrong is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.context import Block, Context, Event, Gas, Mode
@@ -97,7 +98,7 @@ class TxRunner:
         if failure is not None:
             return failure
         _flush(ctx)
-        if mode in {Mode.CHECK, Mode.RECHECK}:
+        if mode in (Mode.CHECK, Mode.RECHECK):
             return TxResult(gas_wanted=wanted, gas_used=gas.used, events=tuple(ctx.events))
         return self._messages(kv, ctx, tx)
 
@@ -187,9 +188,12 @@ def _message_events(route: MessageRoute, message: Message, index: int, events: l
     return [head, *(Event(event.type, event.attributes + place) for event in events)]
 
 
+_SHORT = tuple(bytes((size,)) for size in range(0x80))
+
+
 def _length(size: int) -> bytes:
     if size < 0x80:
-        return bytes((size,))
+        return _SHORT[size]
     out = bytearray()
     while size >= 0x80:
         out.append(size & 0x7F | 0x80)
@@ -200,16 +204,22 @@ def _length(size: int) -> bytes:
 
 def encode_event(event: Event) -> bytes:
     """The bytes of tendermint.abci.Event, every attribute indexed; by hand, since blocks hold thousands."""
-    kind = event.type.encode()
-    parts = [b"\x0a", _length(len(kind)), kind]
+    parts = [_first_field(event.type)]
     for key, value in event.attributes:
-        raw_key, raw = key.encode(), value.encode()
-        body = b"\x0a%b%b" % (_length(len(raw_key)), raw_key)
-        if raw:
+        body = _first_field(key)
+        if value:
+            raw = value.encode()
             body += b"\x12%b%b" % (_length(len(raw)), raw)
-        body += b"\x18\x01"
-        parts += (b"\x12", _length(len(body)), body)
+        # The last field is `index`.
+        parts.append(b"\x12%b%b\x18\x01" % (_length(len(body) + 2), body))
     return b"".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _first_field(name: str) -> bytes:
+    """A name as the first field of its message; there are as many as the code has of them."""
+    raw = name.encode()
+    return b"\x0a%b%b" % (_length(len(raw)), raw)
 
 
 def encode_result(result: TxResult) -> bytes:

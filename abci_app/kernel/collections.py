@@ -141,13 +141,17 @@ class Map(Generic[K, V]):
         self.prefix = _declare(name, self)
         self._single = not isinstance(key, tuple)
         self._parts = key if isinstance(key, tuple) else (key,)
+        self._writers = tuple(part.write for part in self._parts)
         self._codec = cast("_ValueCodec[V]", _PLAIN.get(value) or _Proto(cast("type[Message]", value)))
 
     def key_bytes(self, key: K) -> bytes:
         """The full key in the store."""
-        values = (key,) if self._single else cast("tuple[Any, ...]", key)
-        assert len(values) == len(self._parts)
-        return self.prefix + b"".join(part.write(v) for part, v in zip(self._parts, values, strict=True))
+        if self._single:
+            return self.prefix + self._writers[0](key)
+        raw = self.prefix
+        for write, value in zip(self._writers, cast("tuple[Any, ...]", key), strict=True):
+            raw += write(value)
+        return raw
 
     def get(self, ctx: Context, key: K) -> V | None:
         """The value, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from abci_app.kernel.errors import OutOfGas
 from abci_app.kernel.store import Overlay
@@ -62,8 +62,7 @@ class Gas:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A type and its attributes, in order; keys are never empty."""
 
     type: str
@@ -92,7 +91,8 @@ class Context:
 
     def emit(self, event_type: str, **attributes: str | int | bool) -> None:
         """Leaves an event; values are written as text, booleans in lower case."""
-        self.events.append(Event(event_type, tuple((key, _text(value)) for key, value in attributes.items())))
+        written = [(key, _text(value)) for key, value in attributes.items()]
+        self.events.append(Event(event_type, tuple(written)))
 
     @contextmanager
     def branch(self) -> Iterator[Context]:
@@ -104,7 +104,9 @@ class Context:
         self.events += child.events
 
 
-def _text(value: object) -> str:
+def _text(value: str | int) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

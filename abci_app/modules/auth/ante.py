@@ -169,7 +169,7 @@ def verify_signatures(ctx: Context, tx: Tx) -> None:
             continue
         if mode != signing_pb2.SIGN_MODE_DIRECT:
             raise NotSupported(f"sign mode {_mode_name(mode)}: sign with SIGN_MODE_DIRECT")
-        if ctx.mode in {Mode.SIMULATE, Mode.RECHECK}:
+        if ctx.mode in (Mode.SIMULATE, Mode.RECHECK):
             continue
         key = signatures.key_of(account.pub_key)
         if key is None:

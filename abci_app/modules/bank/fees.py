@@ -29,7 +29,7 @@ def deduct_fee(ctx: Context, tx: Tx, waived: bool) -> None:  # noqa: FBT001 - th
     if errors := coin_errors(offered):
         raise InsufficientFee(f"invalid fee amount: {'; '.join(errors)}")
     amounts = amounts_of(offered)
-    if ctx.mode in {Mode.CHECK, Mode.RECHECK} and not waived:
+    if ctx.mode in (Mode.CHECK, Mode.RECHECK) and not waived:
         _require_minimum(ctx, tx, amounts)
     if tx.fee.granter:
         raise NotSupported("fee grants are not supported")
