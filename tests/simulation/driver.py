@@ -81,6 +81,7 @@ class Life:
         self.chain.block()  # queries answer from the first Commit on
         self.open: list[tuple[str, str, str]] = []
         self.made = 0
+        self.burnt_total = 0
         self.supply_start = bank.supply(self.chain.context(), DENOM)
 
     def block(self) -> None:
@@ -95,10 +96,21 @@ class Life:
         if self.random.random() < 0.2:
             txs.append(self.random.randbytes(self.random.randrange(80)))
             labels.append("noise")
-        for label, result in zip(labels, self.chain.block(*txs), strict=True):
+        for label, result in zip(labels, self.chain.block(*txs, misbehaving=self.misbehaving()), strict=True):
             self.kinds[label, result.code] += 1
             self.results.append(result.SerializeToString())
         self.check()
+
+    def misbehaving(self) -> list[bytes]:
+        """Consensus keys that the next block accuses: none in this life."""
+        return []
+
+    def burnt(self) -> int:
+        """nevg that governance destroyed in the last block."""
+        last = self.chain.last
+        events = [*last.events, *(event for result in last.tx_results for event in result.events)]
+        texts = [a.value for e in events if e.type == "burn" for a in e.attributes if a.key == "amount"]
+        return sum(int(text.removesuffix(DENOM)) for text in texts)
 
     def check(self) -> None:
         """Invariants: coins are conserved, and the module's account holds what is owed."""
@@ -109,7 +121,8 @@ class Life:
         minted = self.chain.query(
             rewards_pb2.QueryEmissionRequest(), rewards_pb2.QueryEmissionResponse
         ).emission.minted_total
-        assert supply == self.supply_start + minted
+        self.burnt_total += self.burnt()
+        assert supply == self.supply_start + minted - self.burnt_total
         assert sum(epochs.voting_powers(ctx).values()) > 0
 
     def _messages(self) -> list[tuple[str, Message]]:

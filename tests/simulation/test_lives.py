@@ -15,6 +15,7 @@ from abci_app.app import STORES, export_genesis
 from abci_app.kernel.store import DiskStore, MemoryStore
 from abci_app.modules import epochs
 from tests.chain import Chain
+from tests.simulation import hostile
 from tests.simulation.driver import genesis_chain, live
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,9 +36,10 @@ def test_a_random_life_keeps_every_invariant_and_reaches_each_branch(seed: int) 
     assert epochs.state(life.chain.context()).epoch_effective >= 2
 
 
-def test_two_interpreters_with_other_hash_seeds_agree_on_app_hash_and_results() -> None:
+@pytest.mark.parametrize("life", ["driver", "hostile"])
+def test_two_interpreters_with_other_hash_seeds_agree_on_app_hash_and_results(life: str) -> None:
     def run(hash_seed: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "tests.simulation.driver", "--seed", "11", "--blocks", "100"]
+        command = [sys.executable, "-m", f"tests.simulation.{life}", "--seed", "11", "--blocks", "100"]
         env = {**os.environ, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run(
             command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=True
@@ -81,3 +83,23 @@ def test_the_store_on_disk_gives_the_same_app_hash_and_goes_on_after_a_restart(t
 
     assert disk.store.app_hash == memory.store.app_hash
     disk.store.close()
+
+
+@pytest.mark.parametrize("seed", [2, 7])
+def test_a_life_among_enemies_keeps_every_invariant_and_its_export_builds_it_again(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    life = hostile.live(seed, 300)
+    exported = export_genesis(life.chain.context())
+
+    imported = Chain(exported, MemoryStore(STORES), initial_height=life.chain.height + 1)
+
+    assert life.fallen > 0
+    assert life.changes > 0
+    assert epochs.state(life.chain.context()).epoch_effective >= 3
+    # A proposal that failed by our own error would have left a traceback.
+    assert not caplog.records
+    assert export_genesis(imported.context()) == exported
+    for chain in (life.chain, imported):
+        chain.run_to(chain.height + 70)
+    assert export_genesis(imported.context()) == export_genesis(life.chain.context())
