@@ -96,7 +96,7 @@ def play(home: Path, models: Path, *, epochs: int, keep: bool, plain: bool) -> b
     network = build(design(home, models))
     console.print(f"homes and logs: {home}", highlight=False, soft_wrap=True)
     processes: list[supervisor.Process] = []
-    kept = False
+    kept = stay = False
     try:
         _start(console, network, processes)
         cast = cast_of(network)
@@ -105,9 +105,10 @@ def play(home: Path, models: Path, *, epochs: int, keep: bool, plain: bool) -> b
                 problem = _run(director, show)
             checks = check(director.story, Expected(cast, epochs))
             kept = problem == "" and all(each.kept for each in checks)
+            stay = keep and problem == ""
             _tell_end(console, director.story, cast, checks, problem)
     finally:
-        if keep and kept:
+        if stay:
             _tell_addresses(console, network)
         else:
             _stop(console, processes)
