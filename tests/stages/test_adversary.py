@@ -22,12 +22,25 @@ from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
-from tests.chain import DENOM, GOV, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
-from tests.stages.test_epoch import LENGTH, MODEL, S, run_poc, two_owners
+from tests.chain import (
+    DENOM,
+    GOV,
+    Chain,
+    GenesisNode,
+    GenesisParticipant,
+    a_model,
+    app_state,
+    key_of,
+    validator_key_of,
+)
+from tests.stages.test_epoch import LENGTH, MODEL, S, T, V, batch, honest, run_poc, two_owners
 from tests.stages.test_governance import passed, proposal_of, propose, register, vote
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+
+OWNERS = ("alice", "bob", "dora")
 
 
 def a_chain() -> Chain:
@@ -275,3 +288,25 @@ def test_an_inference_can_be_finished_when_the_record_of_its_epoch_is_forgotten(
     assert epochs.record(chain.context(), 0) is None
     chain.must("alice", a_finish("alice"))
     assert inference.obligations(chain.context()) == 3000 * 10
+
+
+def test_validators_that_all_fell_keep_their_votes_until_newcomers_take_over() -> None:
+    owners = [
+        GenesisParticipant(name, 10 * (name != "dora"), (GenesisNode("gpu", (MODEL,)),)) for name in OWNERS
+    ]
+    chain = Chain(app_state(owners, [a_model()]))
+    chain.block()
+    for name in ("alice", "bob"):
+        chain.block(misbehaving=[validator_key_of(name)])
+    assert list(epochs.voting_powers(chain.context())) == [key_of("bob").address]
+
+    for epoch in range(3):
+        start = S + LENGTH * epoch
+        chain.run_to(start)
+        chain.must("dora", batch("dora", start, 20))
+        chain.run_to(start + T - S)
+        chain.must("bob", honest("bob", start, "dora"))
+        chain.run_to(start + V - S)
+
+    assert epochs.state(chain.context()).epoch_effective == 1
+    assert list(epochs.voting_powers(chain.context())) == [key_of("dora").address]

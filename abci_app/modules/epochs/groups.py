@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from abci_app.modules import hardware
 from abci_app.modules.epochs.rules import slots_between, stage_heights
-from abci_app.modules.epochs.state import DROPPED, FREE_MESSAGES, GROUPS, MEMBERS, PARAMS, RECORDS, STATE
+from abci_app.modules.epochs.state import (
+    DROPPED,
+    FREE_MESSAGES,
+    GROUPS,
+    MEMBERS,
+    PARAMS,
+    RECORDS,
+    STATE,
+    VALIDATORS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,13 +111,16 @@ def subgroups(ctx: Context, epoch: int) -> list[EpochGroup]:
 
 
 def voting_powers(ctx: Context) -> dict[str, int]:
-    """The voting powers > 0 of the effective group without INVALID members, by address."""
+    """The voting powers > 0 of the effective group without INVALID members, by address.
+
+    Where all are INVALID, those whose power CometBFT keeps have their votes too: else no group could follow.
+    """
     invalid = {*hardware.invalid_participants(ctx)}
-    return {
-        each.member_address: each.voting_power
-        for each in members(ctx, state(ctx).epoch_effective)
-        if each.voting_power > 0 and each.member_address not in invalid
-    }
+    voters = [each for each in members(ctx, state(ctx).epoch_effective) if each.voting_power > 0]
+    standing = [each for each in voters if each.member_address not in invalid]
+    if voters and not standing:
+        standing = [each for each in voters if VALIDATORS.has(ctx, each.validator_key)]
+    return {each.member_address: each.voting_power for each in standing}
 
 
 def slot_in_force(ctx: Context, height: int) -> TimeSlot:
