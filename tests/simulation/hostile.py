@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
 
-NODE_IDS = ("n1", "n2", "n3", "é", "\u202e", "a\0b", "", "/" * 64, "x" * 65, "𝕏")
+NODE_IDS = ("n1", "n2", "n3", "é", "\u202e", "a\0b", "", "/" * 64, "x" * 65, "\U0001d54f")
 EXTREMES = (0, 1, 2, 3, 7, 9_999, 10_000, 2**31 - 1, 2**32 - 1)
 OPTIONS = (gov_pb2.VOTE_OPTION_YES,) * 9 + (gov_pb2.VOTE_OPTION_NO_WITH_VETO,)
 
