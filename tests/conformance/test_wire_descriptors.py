@@ -28,8 +28,11 @@ NEWER_ARMS = {"insert_tx", "reap_txs"}
 NEWER_MESSAGES = {"RequestInsertTx", "RequestReapTxs", "ResponseInsertTx", "ResponseReapTxs"}
 # Messages that hold only a part of the public one, each with what it leaves out, and why nobody misses it.
 LEFT_OUT = {
+    "cosmos.bank.v1beta1.GenesisState": {"send_enabled"},  # every denomination may be sent
     "cosmos.base.abci.v1beta1.TxMsgData": {"data"},  # replaced by msg_responses
     "cosmos.base.tendermint.v1beta1.Block": {"evidence"},  # nobody here reads it
+    # Replaced by params.
+    "cosmos.gov.v1.GenesisState": {"deposit_params", "tally_params", "voting_params"},
     "cosmos.tx.v1beta1.AuthInfo": {"tip"},  # obsolete; strict decoding refuses it
     "cosmos.tx.v1beta1.ModeInfo": {"multi"},  # no multisignatures; strict decoding refuses them
     "tendermint.types.Block": {"evidence"},
