@@ -20,6 +20,7 @@ from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
+from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import (
@@ -310,3 +311,33 @@ def test_validators_that_all_fell_keep_their_votes_until_newcomers_take_over() -
 
     assert epochs.state(chain.context()).epoch_effective == 1
     assert list(epochs.voting_powers(chain.context())) == [key_of("dora").address]
+
+
+def test_countless_verdicts_coins_or_options_are_refused_without_looking_at_each() -> None:
+    chain = a_chain()
+    chain.run_to(T)
+    verdicts = poc_pb2.MsgSubmitPocValidations(
+        creator=key_of("ann").address, poc_stage_start_height=S, verdicts=[poc_pb2.PocVerdict()] * 20_000
+    )
+    coins = MsgSend(from_address=key_of("eve").address, to_address=key_of("ann").address)
+    options = gov_tx.MsgVoteWeighted(proposal_id=1, voter=key_of("ben").address)
+    for _ in range(20_000):
+        coins.amount.add()
+        options.options.add()
+
+    txs = [chain.sign(*each) for each in (("ann", verdicts), ("eve", coins), ("ben", options))]
+    results = chain.block(*txs)
+
+    assert [(r.codespace, r.code) for r in results] == [("poc", 3), ("sdk", 10), ("gov", 7)]
+    assert "20000 verdicts in one message, at most 10000 are taken" in results[0].log
+    assert results[0].gas_used < 10**6
+    assert all(len(result.log) < 3000 for result in results)
+
+
+def test_an_inference_of_an_impossible_id_is_not_found() -> None:
+    chain = a_chain()
+
+    with pytest.raises(QueryError, match="not found"):
+        chain.query(
+            inference_pb2.QueryInferenceRequest(inference_id="a\0b"), inference_pb2.QueryInferenceResponse
+        )

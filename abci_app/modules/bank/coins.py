@@ -13,6 +13,7 @@ DENOM: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{2,127}", re.ASCII)
 AMOUNT: Final = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 AMOUNT_BOUND: Final = 1 << 256
 SHOWN_MAX: Final = 100
+ERRORS_MAX: Final = 100
 
 Amounts = Mapping[str, int]  # by denom, in order of denom
 Coins = Iterable[coin_pb2.Coin]
@@ -52,6 +53,8 @@ def coin_errors(coins: Coins) -> list[str]:
     errors: list[str] = []
     last = ""
     for each in coins:
+        if len(errors) >= ERRORS_MAX:
+            return [*errors, "and maybe more"]
         denom, amount = each.denom[:SHOWN_MAX], each.amount[:SHOWN_MAX]
         if not is_denom(each.denom):
             errors.append(f"invalid denom: {denom!r}")

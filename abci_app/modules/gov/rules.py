@@ -98,6 +98,8 @@ def burns_deposits(verdict: Verdict, params: gov_pb2.Params) -> bool:
 
 def vote_errors(options: Sequence[gov_pb2.WeightedVoteOption]) -> list[str]:
     """All that is wrong with a vote's options: each at most once, positive weights that sum up to one."""
+    if len(options) > len(OPTIONS):
+        return [f"{len(options)} options, there are {len(OPTIONS)}"]
     errors: list[str] = []
     seen: set[int] = set()
     total = 0

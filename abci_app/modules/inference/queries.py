@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @answers(pb.QueryInferenceRequest)
 def inference(ctx: Context, request: pb.QueryInferenceRequest) -> pb.QueryInferenceResponse:
     """One inference, as long as it is retained."""
-    found = state.INFERENCES.get(ctx, request.inference_id)
+    # No text with a zero byte is a key.
+    found = state.INFERENCES.get(ctx, request.inference_id) if "\0" not in request.inference_id else None
     if found is None:
         raise not_found(f"inference {request.inference_id} not found")
     return pb.QueryInferenceResponse(inference=found)

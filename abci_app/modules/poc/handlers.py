@@ -108,8 +108,9 @@ def submit_poc_validations(ctx: Context, msg: poc_pb2.MsgSubmitPocValidations) -
     record = epochs.upcoming_record(ctx)
     window = keeper.validation_window(record)
     wrong = refusals.window_refusals(record, ctx.height, window, msg.poc_stage_start_height, "verdicts")
-    if record is None:
-        raise VerdictsRefused(wrong)
+    too_many = refusals.size_refusals(msg)
+    if record is None or too_many:
+        raise VerdictsRefused(wrong + too_many)
     powers = epochs.voting_powers(ctx)
     power = powers.get(msg.creator, 0)
     tallies = _tallies(ctx, msg, record)

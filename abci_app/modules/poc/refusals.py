@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NONCE_LIMIT = 2**64 - 1  # the state holds the nonce after the last one in 64 bits
 BATCH_ID_LENGTH_MAX = 64
 EVERY_NONCE_BPS = 10_000
+# More than a network has participants; each verdict costs a look at the state.
+VERDICTS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,14 @@ class Judged:
     judged_before: bool = False
     # Drawn by the validator; None where all validate all.
     slots: int | None = None
+
+
+def size_refusals(msg: poc_pb2.MsgSubmitPocValidations) -> list[Refusal]:
+    """Whether a message has more verdicts than it is worth to look at one by one."""
+    if len(msg.verdicts) <= VERDICTS_MAX:
+        return []
+    text = f"{len(msg.verdicts)} verdicts in one message, at most {VERDICTS_MAX} are taken"
+    return [Refusal(reasons_pb2.REASON_MALFORMED_VERDICT, text)]
 
 
 def voter_refusals(creator: str, *, member: bool, power: int) -> list[Refusal]:
