@@ -2,7 +2,6 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
-WORKERS ?= 2
 
 .PHONY: help setup environment demo test lint types bench proto clean
 .DEFAULT_GOAL := help
@@ -22,7 +21,7 @@ demo: setup ## a network of two participants and three MLNodes through whole epo
 	@$(BIN)/evergrid demo $(ARGS)
 
 test: setup lint ## set up, lint and pass all tests (make test ARGS='-k bank')
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m tools.run_tests $(ARGS)
 
 lint: environment types ## ruff, mypy, import contracts, determinism
 	@$(BIN)/ruff check
