@@ -1,4 +1,4 @@
-"""Runs the tests in two rounds: those without processes side by side, then those with real networks one by one.
+"""Runs the tests in two rounds: those without processes side by side, then real networks one by one.
 
 A network of several processes needs the machine for itself to keep its blocks at their pace.
 `python -m tools.run_tests [pytest arguments]`; the exit code is pytest's, of the first round that failed.
@@ -19,7 +19,7 @@ ROUNDS = (
 def main(arguments: list[str]) -> int:
     """The worst of the rounds; nothing selected in any of them counts as a failure."""
     codes = [
-        subprocess.run([sys.executable, "-m", "pytest", *options, *arguments], check=False).returncode  # noqa: S603
+        subprocess.run([sys.executable, "-m", "pytest", *options, *arguments], check=False).returncode
         for options in ROUNDS
     ]
     failures = [code for code in codes if code not in {0, NO_TESTS}]
