@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ from abci_app.app import STORES, GenesisError, load_genesis
 from abci_app.kernel.context import Block, Context
 from abci_app.kernel.errors import QueryError
 from abci_app.kernel.store import MemoryStore, Overlay
-from abci_app.modules import epochs, inference
+from abci_app.modules import epochs, hardware, inference
 from abci_app.modules.epochs.profiles import default_params
 from protocol.address import module_account
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
@@ -341,3 +342,28 @@ def test_an_inference_of_an_impossible_id_is_not_found() -> None:
         chain.query(
             inference_pb2.QueryInferenceRequest(inference_id="a\0b"), inference_pb2.QueryInferenceResponse
         )
+
+
+def test_many_given_up_keys_cost_a_block_nothing_until_they_are_forgotten_in_order() -> None:
+    state = app_state([GenesisParticipant("ann", 10)])
+    holder = key_of("ann").address
+    state["hardware"]["params"] = {"max_nodes_per_participant": 10, "evidence_age": "20"}
+    state["hardware"]["retired_keys"] = [
+        {
+            "validator_key": b64encode(n.to_bytes(32, "big")).decode(),
+            "participant": holder,
+            "height_retired": str(n % 7),
+        }
+        for n in range(700)
+    ]
+    chain = Chain(state)
+    chain.block()
+    ctx = chain.context()
+
+    hardware.prune(ctx, 100)
+    used = ctx.gas.used
+    chain.run_to(23)
+
+    kept = hardware.MODULE.export_genesis(chain.context()).retired_keys  # type: ignore[attr-defined]
+    assert used < 5000
+    assert {each.height_retired for each in kept} == {3, 4, 5, 6}

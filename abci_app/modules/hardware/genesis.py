@@ -15,7 +15,7 @@ from abci_app.modules.hardware.state import (
     PARTICIPANTS,
     RETIRED_KEYS,
 )
-from abci_app.modules.hardware.writes import store_node
+from abci_app.modules.hardware.writes import retire_key, store_node
 from protocol.address import AddressError, consensus_address, decode
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
     PARTICIPANT_STATUS_ACTIVE,
@@ -96,7 +96,7 @@ def init_genesis(ctx: Context, state: GenesisState) -> None:
         stored.sequence = node.sequence if state.node_sequence else NODE_SEQUENCE.next(ctx)
         store_node(ctx, stored)
     for retired in state.retired_keys:
-        RETIRED_KEYS.set(ctx, consensus_address(retired.validator_key), retired)
+        retire_key(ctx, retired)
 
 
 def _store_participant(ctx: Context, participant: Participant) -> None:

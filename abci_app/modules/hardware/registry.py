@@ -12,8 +12,10 @@ from abci_app.modules.hardware.state import (
     NODES_BY_MODEL,
     PARAMS,
     PARTICIPANTS,
+    RETIRED_AT,
     RETIRED_KEYS,
 )
+from abci_app.modules.hardware.writes import forget_retired
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
     PARTICIPANT_STATUS_INVALID,
     Params,
@@ -106,7 +108,10 @@ def in_order(nodes: Iterable[RegisteredNode]) -> list[RegisteredNode]:
 def prune(ctx: Context, budget: int) -> int:
     """Forgets given-up keys past evidence age, at most so many; returns how many."""
     oldest = ctx.height - params(ctx).evidence_age
-    past = [key for key, retired in RETIRED_KEYS.walk(ctx) if retired.height_retired < oldest]
-    for key in past[:budget]:
-        RETIRED_KEYS.remove(ctx, key)
-    return len(past[:budget])
+    done = 0
+    for height, address in RETIRED_AT.walk(ctx):
+        if height >= oldest or done >= budget:
+            break
+        forget_retired(ctx, address)
+        done += 1
+    return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app.kernel.collections import BYTES, STR, Item, KeySet, Map, Sequence
+from abci_app.kernel.collections import BYTES, STR, U64, Item, KeySet, Map, Sequence
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import Params, Participant, RegisteredNode, RetiredKey
 
 PARAMS: Item[Params] = Item("hardware/params", Params)
@@ -24,3 +24,6 @@ KEY_HOLDERS: Map[bytes, str] = Map("hardware/key_holders", BYTES, str)
 
 # By consensus address: keys that were given up within evidence age.
 RETIRED_KEYS: Map[bytes, RetiredKey] = Map("hardware/retired_keys", BYTES, RetiredKey)
+
+# By the height at which they were given up: who may be forgotten is found without looking at all.
+RETIRED_AT: KeySet[tuple[int, bytes]] = KeySet("hardware/retired_at", (U64, BYTES))

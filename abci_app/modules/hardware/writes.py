@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abci_app.modules.hardware.state import KEY_HOLDERS, NODE_SEQUENCE, NODES, NODES_BY_MODEL, RETIRED_KEYS
+from abci_app.modules.hardware.state import (
+    KEY_HOLDERS,
+    NODE_SEQUENCE,
+    NODES,
+    NODES_BY_MODEL,
+    RETIRED_AT,
+    RETIRED_KEYS,
+)
 from protocol.address import consensus_address
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import MLNode, RegisteredNode, RetiredKey
 
@@ -48,14 +55,27 @@ def replace_key(ctx: Context, participant: str, former: bytes, validator_key: by
     if former:
         address = consensus_address(former)
         KEY_HOLDERS.remove(ctx, address)
-        RETIRED_KEYS.set(
-            ctx,
-            address,
-            RetiredKey(validator_key=former, participant=participant, height_retired=ctx.height),
+        retire_key(
+            ctx, RetiredKey(validator_key=former, participant=participant, height_retired=ctx.height)
         )
     address = consensus_address(validator_key)
-    RETIRED_KEYS.remove(ctx, address)
+    forget_retired(ctx, address)
     KEY_HOLDERS.set(ctx, address, participant)
+
+
+def retire_key(ctx: Context, retired: RetiredKey) -> None:
+    """Remembers who gave up a key, and when."""
+    address = consensus_address(retired.validator_key)
+    RETIRED_KEYS.set(ctx, address, retired)
+    RETIRED_AT.add(ctx, (retired.height_retired, address))
+
+
+def forget_retired(ctx: Context, address: bytes) -> None:
+    """Forgets a given-up key by its consensus address; nothing happens where it was not given up."""
+    retired = RETIRED_KEYS.get(ctx, address)
+    if retired is not None:
+        RETIRED_KEYS.remove(ctx, address)
+        RETIRED_AT.remove(ctx, (retired.height_retired, address))
 
 
 def key_holder(ctx: Context, validator_key: bytes, evidence_age: int) -> str | None:
