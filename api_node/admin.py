@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Response, params
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api_node.broker import Broker, UnknownModelsError
+from api_node.broker import Broker, UnknownModelsError, register_node
 from api_node.errors import ApiError
 from api_node.http_server import bearer_check, new_app
 from api_node.metrics import Metrics, package_version
@@ -49,7 +49,7 @@ def admin_app(
     @router.post("/nodes", status_code=201)
     async def add_node(config: NodeConfig) -> dict[str, Any]:
         try:
-            broker.register_node(config, orchestrator.view)
+            register_node(broker, config, orchestrator.view)
         except UnknownModelsError as error:
             raise ApiError(
                 400, str(error), reason=reasons_pb2.REASON_POLICY_REFUSED, code="unknown_models"

@@ -57,6 +57,28 @@ class Node:
         return NodeFacts(self.config.id, models, self.enabled)
 
 
+def update_node_with_epoch_data(node: Node, data: EpochData) -> None:
+    """UpdateNodeWithEpochData: a node's EpochModels and EpochMLNodes, from one group read at one height."""
+    infos = dict(data.ml_nodes.get(node.config.id, {}))
+    node.epoch_ml_nodes = infos
+    node.epoch_models = {model_id: data.models[model_id] for model_id in infos}
+
+
+def inference_up_node_command(node: Node, intent: Intent) -> None:
+    """InferenceUpNodeCommand, or another job: for INFERENCE the model of the slot, with merged arguments.
+
+    The worker does it, and repeats it until it is so.
+    """
+    node.worker.intend(intent)
+
+
+def register_node(broker: Broker, config: NodeConfig, view: ChainView | None) -> None:
+    """RegisterNode at runtime; raises UnknownModelsError that names every model which the registry lacks."""
+    if view is not None and (unknown := unknown_models(config, view.governance_models)):
+        raise UnknownModelsError(f"node {config.id}: models not registered: {', '.join(unknown)}")
+    broker.put(config)
+
+
 class Broker:
     """Keeps one worker per node and gives requests to the least loaded node that may serve."""
 
@@ -100,10 +122,8 @@ class Broker:
 
     # the configured nodes
 
-    def register_node(self, config: NodeConfig, view: ChainView | None) -> None:
-        """Adds or changes a node; raises UnknownModelsError that names every model the registry lacks."""
-        if view is not None and (unknown := unknown_models(config, view.governance_models)):
-            raise UnknownModelsError(f"node {config.id}: models not registered: {', '.join(unknown)}")
+    def put(self, config: NodeConfig) -> None:
+        """Adds or changes a node, in the operator's file too."""
         former = self.nodes.get(config.id)
         node = self._add(config)
         if former is not None:
@@ -153,12 +173,10 @@ class Broker:
 
     # epoch data and intents
 
-    def update_node_with_epoch_data(self, data: EpochData) -> None:
-        """Fills EpochModels and EpochMLNodes of every node from one group read at one height."""
-        for node_id, node in self.nodes.items():
-            infos = dict(data.ml_nodes.get(node_id, {}))
-            node.epoch_ml_nodes = infos
-            node.epoch_models = {model_id: data.models[model_id] for model_id in infos}
+    def update(self, data: EpochData) -> None:
+        """Gives every node its share of one group."""
+        for node in self.nodes.values():
+            update_node_with_epoch_data(node, data)
         self._metrics.snapshot_epoch.set(data.epoch_index)
 
     def facts(self) -> list[NodeFacts]:
@@ -169,11 +187,7 @@ class Broker:
         """Gives each node its intent."""
         for node_id, intent in plan.intents.items():
             if node_id in self.nodes:
-                self.inference_up_node_command(node_id, intent)
-
-    def inference_up_node_command(self, node_id: str, intent: Intent) -> None:
-        """Sets one node's intent: for INFERENCE the epoch model whose slot is true, arguments merged."""
-        self.nodes[node_id].worker.intend(intent)
+                inference_up_node_command(self.nodes[node_id], intent)
 
     def intents(self) -> dict[str, Intent]:
         """What each node should do now."""

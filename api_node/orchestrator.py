@@ -28,7 +28,7 @@ from api_node.registration import Registrar
 from api_node.sender import Sender
 from api_node.view import ChainView
 from client.chain import ChainError
-from protocol.gen.evergrid.epochs.v1 import params_pb2
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2, params_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 
 log = structlog.get_logger("api_node.orchestrator")
@@ -77,14 +77,7 @@ class Orchestrator:
         """Until it is cancelled."""
         height = 0
         while True:
-            height = await self._next_height(height)
-            try:
-                await self.process_new_block_event(height)
-            except ChainError as error:
-                self.problem = str(error)
-                log.info("waiting for the chain", reason="chain_unreachable", problem=self.problem)
-                await asyncio.sleep(RETRY_S)
-                height = self.view.height if self.view else 0
+            height = await process_new_block_event(self, await self._next_height(height))
 
     async def _next_height(self, height: int) -> int:
         """The next height to look at; the same one again where samples became complete or nodes changed."""
@@ -102,7 +95,7 @@ class Orchestrator:
         """Something other than a block changed what is to be done."""
         self._again.set()
 
-    async def process_new_block_event(self, height: int) -> None:
+    async def step(self, height: int) -> None:
         """Level-triggered: reads the view and does what is due; a late or doubled event is harmless."""
         if self.view is None or height > self.view.height:
             self._take(await self.reader.view(height))
@@ -111,7 +104,7 @@ class Orchestrator:
         self.sender.on_block(view.height)
         if self.watcher.catching_up:
             return  # what the chain said long ago is nothing to act upon
-        self.broker.update_node_with_epoch_data(view.effective)
+        self.broker.update(view.effective)
         plan = handle_phase_transitions(view, self.broker.facts(), self._done)
         if (opening := self._opening(plan.actions)) is not None:
             # Nodes ask where to begin, so this stands before their intents.
@@ -137,7 +130,7 @@ class Orchestrator:
             self.validator.begin(view)
             self._watch_validation(height_start)
         elif action == StageAction.LOAD_MODELS_FOR_NEXT_EPOCH:
-            self.load_models_for_next_epoch(view)
+            load_models_for_next_epoch(self.broker, view)
             self._mark(view, (height_start, action))
         due = (height_start, StageAction.SUBMIT_VERDICTS) not in self._done
         in_time = action == StageAction.SUBMIT_VERDICTS or (
@@ -156,14 +149,6 @@ class Orchestrator:
         }
         self.collector.open(view, own)
         log.info("PoC", height_start=view.upcoming.height_start, resumed=bool(own))
-
-    def load_models_for_next_epoch(self, view: ChainView) -> None:
-        """At next_epoch_ready: nodes that do not serve load what they serve from the switch on."""
-        assert view.next_group is not None
-        models = {
-            node_id: intent.model_id for node_id, intent in self.broker.intents().items() if intent.model_id
-        }
-        log.info("models for the next epoch", epoch=view.next_group.epoch_index, models=models)
 
     def _submit_verdicts(self, view: ChainView, height_start: int) -> None:
         """One message for all: the chain takes a participant's verdict on another once."""
@@ -237,6 +222,33 @@ class Orchestrator:
         flags = json.loads(self._outbox.fact(DONE_FACT) or "[]")
         known = ((int(start), StageAction(action)) for start, action in flags)
         return frozenset(flag for flag in known if flag[1] != StageAction.START_POC)
+
+
+async def process_new_block_event(orchestrator: Orchestrator, height: int) -> int:
+    """ProcessNewBlockEvent: does what follows from a block; the height whose work is done.
+
+    What failed for want of the chain is tried again with the next look, at the newest block then.
+    """
+    try:
+        await orchestrator.step(height)
+    except ChainError as error:
+        orchestrator.problem = str(error)
+        log.info("waiting for the chain", reason="chain_unreachable", problem=orchestrator.problem)
+        await asyncio.sleep(RETRY_S)
+        return min(height - 1, orchestrator.view.height - 1 if orchestrator.view else 0)
+    return height
+
+
+def load_models_for_next_epoch(broker: Broker, view: ChainView) -> dict[str, str]:
+    """LoadModelsForNextEpoch, at next_epoch_ready: what each node without POC_SLOT loads before V."""
+    assert view.next_group is not None
+    models = {
+        node_id: intent.model_id
+        for node_id, intent in broker.intents().items()
+        if intent.model_id and view.effective.model_of(node_id, epochs_pb2.POC_SLOT) is None
+    }
+    log.info("models for the next epoch", epoch=view.next_group.epoch_index, models=models)
+    return models
 
 
 def poc_params_json(params: params_pb2.PocParams) -> dict[str, object]:

@@ -170,7 +170,8 @@ def _event(value: dict[str, Any]) -> str:
 
 
 async def _post(url: str, body: dict[str, Any]) -> bool:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    # Reading certificates costs more than the post, which is to loopback.
+    async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
         try:
             return (await http.post(url, json=body)).is_success
         except httpx2.HTTPError:

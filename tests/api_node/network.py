@@ -6,7 +6,8 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,8 +120,24 @@ async def fleet(nodes: dict[str, FakeMLNode]) -> AsyncIterator[dict[str, str]]:
         }
 
 
-async def run_to(comet: Comet, height: int, block_s: float = 0.25) -> None:
-    """Blocks at a steady pace up to a height."""
+async def run_to(comet: Comet, height: int, running: Sequence[Running], block_s: float = 0.2) -> None:
+    """Blocks up to a height; API nodes on a slow machine get the time that blocks of one second give."""
     while comet.chain.height < height:
         await asyncio.sleep(block_s)
+        end = time.monotonic() + 1
+        while time.monotonic() < end and not all(_is_idle(comet, each) for each in running):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
         await comet.block()
+
+
+def _is_idle(comet: Comet, running: Running) -> bool:
+    """Whether nothing is left to do before the next block."""
+    if running.task.done():
+        return True
+    orchestrator, view = running.node.orchestrator, running.node.orchestrator.view
+    if view is None or view.height < comet.chain.height or running.node.outbox.pending():
+        return False
+    validation = orchestrator.validator._round
+    if validation is not None and view.upcoming is not None and not validation.complete.is_set():
+        return False
+    return all(node.worker.reached.is_set() for node in running.node.broker.nodes.values())

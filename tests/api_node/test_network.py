@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from api_node.orchestrator import process_new_block_event
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
@@ -39,7 +40,7 @@ class Network:
         return self.comet.chain
 
     async def to(self, height: int) -> None:
-        await run_to(self.comet, height)
+        await run_to(self.comet, height, (self.alice, self.bob))
 
     def outcomes(self, height_start: int) -> dict[str, int]:
         request = poc_pb2.QueryPocValidationsRequest(poc_stage_start_height=height_start)
@@ -172,12 +173,31 @@ async def test_a_restart_in_the_middle_of_a_poc_loses_neither_nonces_nor_the_ver
         assert await net.alice.end() == 0
         rpc = net.alice.settings.rpc_url
         async with api_node(rpc, tmp_path / "alice", "alice", places, **same) as again:
-            await run_to(net.comet, 23)
+            await run_to(net.comet, 23, (again, net.bob))
             nonces = net.nonces(10)
             assert all(nonces[each].nonces_total == nonces[each].nonce_next > 0 for each in ("a1", "a2"))
             assert set(net.verdicts(10)) == {(ALICE, BOB), (BOB, ALICE)}
             assert net.outcomes(10) == dict.fromkeys((ALICE, BOB), reasons_pb2.REASON_ACCEPTED)
             assert await again.end() == 0
+
+
+async def test_an_event_that_fails_or_comes_late_is_made_good_by_the_next_look(tmp_path: Path) -> None:
+    async with network(tmp_path) as net:
+        await net.to(6)
+        orchestrator = net.alice.node.orchestrator
+        await wait_for(lambda: orchestrator.view and orchestrator.view.height == 6)
+        before = orchestrator.broker.intents()
+
+        late = await process_new_block_event(orchestrator, 3)
+        unknown = await process_new_block_event(orchestrator, 10**6)
+
+        assert late == 3
+        assert unknown < 6
+        assert orchestrator.problem
+        assert orchestrator.broker.intents() == before
+        await net.to(8)
+        await wait_for(lambda: orchestrator.view and orchestrator.view.height == 8)
+        assert orchestrator.problem == ""
 
 
 async def test_blocks_that_are_not_announced_lose_nothing(tmp_path: Path) -> None:

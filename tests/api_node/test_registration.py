@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from api_node.broker import Broker, UnknownModelsError
+from api_node.broker import (
+    Broker,
+    UnknownModelsError,
+    inference_up_node_command,
+    register_node,
+    update_node_with_epoch_data,
+)
 from api_node.metrics import Metrics
 from api_node.node_config import NodeConfig, NodeConfigError, load_nodes, parse_nodes
+from api_node.orchestrator import load_models_for_next_epoch
 from api_node.outbox import Outbox
-from api_node.phases import Puzzle
+from api_node.phases import Puzzle, handle_phase_transitions
 from api_node.registration import ValidatorKey, hardware_diff, participant_message, read_validator_key
 from api_node.settings import Settings
 from api_node.view import ChainView
@@ -151,7 +158,7 @@ def broker(tmp_path: Path) -> Broker:
 @pytest.mark.anyio
 async def test_register_node_names_all_invalid_models_and_changes_nothing(broker: Broker) -> None:
     with pytest.raises(UnknownModelsError, match=r"node n2: models not registered: a/a, b/b$"):
-        broker.register_node(config("n2", "b/b", X, "a/a"), view_at(5))
+        register_node(broker, config("n2", "b/b", X, "a/a"), view_at(5))
 
     assert list(broker.nodes) == ["n1"]
 
@@ -159,7 +166,7 @@ async def test_register_node_names_all_invalid_models_and_changes_nothing(broker
 @pytest.mark.anyio
 async def test_a_node_added_at_runtime_is_in_the_file_and_a_removed_one_is_not(broker: Broker) -> None:
     path = broker._settings.node_config
-    broker.register_node(config("n2", X), view_at(5))
+    register_node(broker, config("n2", X), view_at(5))
     assert [node.id for node in load_nodes(path)] == ["n1", "n2"]
 
     assert await broker.remove_node("n2")
@@ -170,13 +177,27 @@ async def test_a_node_added_at_runtime_is_in_the_file_and_a_removed_one_is_not(b
 
 @pytest.mark.anyio
 async def test_epoch_data_gives_each_node_its_models_and_its_slots(broker: Broker) -> None:
-    broker.update_node_with_epoch_data(view_at(45, (Placed("n1", X, poc_slot=True),)).effective)
-
     node = broker.nodes["n1"]
+
+    update_node_with_epoch_data(node, view_at(45, (Placed("n1", X, poc_slot=True),)).effective)
+
     assert node.epoch_models is not None
     assert list(node.epoch_models) == [X]
     assert node.epoch_ml_nodes is not None
     assert list(node.epoch_ml_nodes[X].timeslot_allocation) == [True, True]
+
+
+@pytest.mark.anyio
+async def test_inference_up_takes_the_epoch_model_and_loading_names_who_loads_it(broker: Broker) -> None:
+    view = view_at(23, (Placed("n1", X),), following=(Placed("n1", Y),))
+    plan = handle_phase_transitions(view, broker.facts(), frozenset())
+
+    inference_up_node_command(broker.nodes["n1"], plan.intents["n1"])
+
+    intent = broker.nodes["n1"].worker.intent
+    assert intent is not None
+    assert (intent.model_id, intent.args) == (Y, ("--max-model-len", "64"))
+    assert load_models_for_next_epoch(broker, view) == {"n1": Y}
 
 
 @pytest.mark.anyio
