@@ -1,0 +1,1 @@
+"""The simulator: the chain's own code on a store in memory, driven by a scenario instead of a network."""
