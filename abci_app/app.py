@@ -263,6 +263,7 @@ class App:
         begin_block(ctx, (misbehaviour.validator.address for misbehaviour in req.misbehavior))
         results = [self._runner.run(overlay, block, raw, Mode.DELIVER, tx) for raw, tx in txs]
         end_block(ctx)
+        begun = len(ctx.events)
         LAST_BLOCK.set(
             ctx,
             app_pb2.LastBlock(
@@ -280,7 +281,8 @@ class App:
             app_hash=staged.app_hash,
         ).SerializeToString()
         encoded = [encode_result(result) for result in results]
-        return encode_events(1, ctx.events) + encode_messages(2, encoded) + tail
+        events = _with_mode(ctx.events[:begun], "BeginBlock") + _with_mode(ctx.events[begun:], "EndBlock")
+        return encode_events(1, events) + encode_messages(2, encoded) + tail
 
     def commit(self) -> abci.ResponseCommit:
         """Writes what FinalizeBlock computed, in one synced batch."""
@@ -360,6 +362,11 @@ class App:
 
 def _kind(tx: Tx | None) -> str:
     """The type of a transaction's first message; empty where it does not decode or has none."""
+def _with_mode(events: list[Event], mode: str) -> list[Event]:
+    """Events of no transaction, with the attribute by which clients tell where in the block they arose."""
+    return [Event(event.type, (*event.attributes, ("mode", mode))) for event in events]
+
+
     return tx.messages[0][0].type_url if tx is not None and tx.messages else ""
 
 

@@ -367,3 +367,16 @@ def test_many_given_up_keys_cost_a_block_nothing_until_they_are_forgotten_in_ord
     kept = hardware.MODULE.export_genesis(chain.context()).retired_keys  # type: ignore[attr-defined]
     assert used < 5000
     assert {each.height_retired for each in kept} == {3, 4, 5, 6}
+
+
+def test_events_of_no_transaction_tell_which_end_of_the_block_they_come_from() -> None:
+    chain = a_chain()
+    chain.run_to(S - 2)
+
+    chain.block(misbehaving=[validator_key_of("ann")])
+
+    modes = [(e.type, [(a.key, a.value) for a in e.attributes][-1]) for e in chain.last.events]
+    assert modes == [
+        ("participant_invalidated", ("mode", "BeginBlock")),
+        ("poc_slots_allocated", ("mode", "EndBlock")),
+    ]
