@@ -261,9 +261,9 @@ class App:
 
         ctx = Context(block, overlay)
         begin_block(ctx, (misbehaviour.validator.address for misbehaviour in req.misbehavior))
+        begun = len(ctx.events)
         results = [self._runner.run(overlay, block, raw, Mode.DELIVER, tx) for raw, tx in txs]
         end_block(ctx)
-        begun = len(ctx.events)
         LAST_BLOCK.set(
             ctx,
             app_pb2.LastBlock(
@@ -360,13 +360,13 @@ class App:
             auth.remember_signatures(pending, self._verify_all(pending))
 
 
-def _kind(tx: Tx | None) -> str:
-    """The type of a transaction's first message; empty where it does not decode or has none."""
 def _with_mode(events: list[Event], mode: str) -> list[Event]:
     """Events of no transaction, with the attribute by which clients tell where in the block they arose."""
     return [Event(event.type, (*event.attributes, ("mode", mode))) for event in events]
 
 
+def _kind(tx: Tx | None) -> str:
+    """The type of a transaction's first message; empty where it does not decode or has none."""
     return tx.messages[0][0].type_url if tx is not None and tx.messages else ""
 
 
