@@ -12,6 +12,9 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +33,6 @@ from protocol.gen.tendermint.abci import types_pb2 as abci
 from protocol.pool import POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from google.protobuf.message import Message
 
     from client.keys import Key
@@ -48,6 +49,23 @@ def as_json(message: Message) -> dict[str, Any]:
         message, preserving_proto_field_name=True, descriptor_pool=POOL
     )
     return found
+
+
+@dataclass
+class Took:
+    """Seconds on the clock, and of processor time over all threads, which a busy machine bends less."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+@contextmanager
+def timed() -> Iterator[Took]:
+    """Is filled in when the block below it ends."""
+    took = Took(-time.perf_counter(), -time.process_time())
+    yield took
+    took.wall_s += time.perf_counter()
+    took.cpu_s += time.process_time()
 
 
 class Bench:
@@ -72,15 +90,14 @@ class Bench:
         self.app.init_chain(request)
         self.block([])
 
-    def block(self, txs: list[bytes]) -> float:
-        """Executes and commits a block; seconds that it took."""
+    def block(self, txs: list[bytes]) -> Took:
+        """Executes and commits a block."""
         self.height += 1
         request = abci.RequestFinalizeBlock(height=self.height, txs=txs, hash=bytes(32))
         request.time.seconds = 1_700_000_000 + self.height
-        start = time.perf_counter()
-        raw = self.app.finalize_block(request)
-        self.app.commit()
-        took = time.perf_counter() - start
+        with timed() as took:
+            raw = self.app.finalize_block(request)
+            self.app.commit()
         failed = [r.log for r in abci.ResponseFinalizeBlock.FromString(raw).tx_results if r.code]
         assert not failed, failed[0]
         return took
@@ -112,35 +129,40 @@ def measure(sizes: list[int], repeat: int) -> dict[str, Any]:
 def _measure_rates(bench: Bench, source: Iterator[bytes]) -> dict[str, Any]:
     txs = list(islice(source, CHECKED))
     signatures.forget()
-    start = time.perf_counter()
-    codes = [abci.ResponseCheckTx.FromString(bench.app.check_tx(tx, recheck=False)).code for tx in txs]
-    check_s = time.perf_counter() - start
+    with timed() as check:
+        codes = [abci.ResponseCheckTx.FromString(bench.app.check_tx(tx, recheck=False)).code for tx in txs]
     assert not any(codes)
-    cached_s = bench.block(txs)
-
-    replay_s = sum(_cold(bench, source, BLOCK_FOR_REPLAY) for _ in range(BLOCKS_FOR_REPLAY))
+    known = bench.block(txs)
+    fresh = [_fresh(bench, source, BLOCK_FOR_REPLAY) for _ in range(BLOCKS_FOR_REPLAY)]
+    replayed = BLOCK_FOR_REPLAY * BLOCKS_FOR_REPLAY
     return {
-        "check_tx_per_s": round(len(txs) / check_s),
-        "finalize_verified_tx_per_s": round(len(txs) / cached_s),
-        "replay_tx_per_s": round(BLOCK_FOR_REPLAY * BLOCKS_FOR_REPLAY / replay_s),
+        "check_tx_per_s": round(CHECKED / check.wall_s),
+        "check_cpu_us": round(check.cpu_s / CHECKED * 10**6, 1),
+        "finalize_verified_tx_per_s": round(CHECKED / known.wall_s),
+        "finalize_verified_cpu_us": round(known.cpu_s / CHECKED * 10**6, 1),
+        "replay_tx_per_s": round(replayed / sum(each.wall_s for each in fresh)),
+        "replay_cpu_us": round(sum(each.cpu_s for each in fresh) / replayed * 10**6, 1),
     }
 
 
-def _cold(bench: Bench, source: Iterator[bytes], size: int) -> float:
-    """Seconds for a block of so many transactions that nobody has seen before."""
+def _fresh(bench: Bench, source: Iterator[bytes], size: int) -> Took:
+    """A block of so many transactions that nobody has seen before."""
     txs = list(islice(source, size))
     signatures.forget()
     return bench.block(txs)
 
 
 def _measure_sizes(bench: Bench, source: Iterator[bytes], sizes: list[int], repeat: int) -> dict[str, Any]:
-    """Medians, and the line through them: what a block costs as such and what each transaction adds."""
-    seconds = {size: statistics.median(_cold(bench, source, size) for _ in range(repeat)) for size in sizes}
-    per_tx, per_block = statistics.linear_regression(list(seconds), list(seconds.values()))
+    """Medians, and the line through those of processor time: a block as such, and what a transaction adds."""
+    took = {size: [_fresh(bench, source, size) for _ in range(repeat)] for size in sizes}
+    wall_s = {size: statistics.median(each.wall_s for each in blocks) for size, blocks in took.items()}
+    cpu_s = {size: statistics.median(each.cpu_s for each in blocks) for size, blocks in took.items()}
+    per_tx, per_block = statistics.linear_regression(list(cpu_s), list(cpu_s.values()))
     return {
-        "block_ms_by_txs": {str(size): round(s * 1000, 2) for size, s in seconds.items()},
-        "block_ms_fitted": round(per_block * 1000, 2),
-        "tx_ms_fitted": round(per_tx * 1000, 4),
+        "block_ms_by_txs": {str(size): round(s * 1000, 2) for size, s in wall_s.items()},
+        "block_cpu_ms_by_txs": {str(size): round(s * 1000, 2) for size, s in cpu_s.items()},
+        "block_cpu_ms_fitted": round(per_block * 1000, 2),
+        "tx_cpu_us_fitted": round(per_tx * 10**6, 1),
     }
 
 
