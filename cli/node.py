@@ -44,11 +44,23 @@ DENOM = "nevg"
     metavar="KEY=AMOUNT",
     help="Coins from the start, such as alice=1000nevg, for a key's name or an address; may be repeated.",
 )
+@click.option(
+    "--participant",
+    metavar="KEY",
+    help="Key whose account owns this node's validator: it votes from the start. Without it nobody can register"
+    " models, and the chain moves coins alone.",
+)
 @click.option("--timeout-commit", default="", metavar="TIME", help="Pause between blocks, such as 1s.")
 @click.option("--port-offset", type=click.IntRange(0, 30000), default=0, help="Move all ports up by so many.")
 @shared(*KEYRING)
 def init(
-    session: Session, moniker: str, *, accounts: tuple[str, ...], port_offset: int, **values: Any
+    session: Session,
+    moniker: str,
+    *,
+    accounts: tuple[str, ...],
+    participant: str | None,
+    port_offset: int,
+    **values: Any,
 ) -> None:
     """Write the configuration, the keys and the genesis of a new home; this node is the only validator."""
     from abci_app.node.home import Ports, init_home  # noqa: PLC0415 - brings the chain
@@ -63,6 +75,7 @@ def init(
         moniker=moniker,
         ports=ports,
         balances=balances(session, accounts),
+        owner=session.keyring().show(participant).public_key if participant else b"",
         **values,
     )
     backend = str(session.get("keyring_backend"))
@@ -104,8 +117,11 @@ def _balance(session: Session, text: str) -> tuple[str, int]:
         raise AmountError(f"only {DENOM} is there from the start, not {amount.denom}")
     try:
         return session.keyring().show(who).address, amount.number
-    except KeyringError:
-        decode(who)
+    except KeyringError as error:
+        try:
+            decode(who)
+        except ValueError:
+            raise AmountError(f"{error}, and it is no address") from error
         return who, amount.number
 
 

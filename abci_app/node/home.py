@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from abci_app.node.config import ConfigError
-from abci_app.node.genesis import TEMPLATES, make_app_state, make_genesis, profile_values
+from abci_app.node.genesis import TEMPLATES, GenesisParticipant, make_app_state, make_genesis, profile_values
 from abci_app.node.server import UNIX_PATH_BYTES_MAX
 
 LAYOUTS: Final = ("single", "localnet", "production")
@@ -96,11 +96,14 @@ def init_home(
     layout: str = "single",
     ports: Ports | None = None,
     balances: Mapping[str, int] | None = None,
+    owner: bytes = b"",
     timeout_commit: str = "",
 ) -> HomeInfo:
     """A home whose chain has this node as its only validator; `write_genesis` gives it another genesis.
 
-    balances: nevg by address. timeout_commit: as CometBFT writes durations; empty: of the profile.
+    balances: nevg by address. owner: public key of the participant that has the validator and all votes; without
+    one nobody votes, so no model is ever registered. timeout_commit: as CometBFT writes durations; empty: of the
+    profile.
     Raises ConfigError with all that is wrong, HomeExistsError where a genesis lies there already.
     """
     ports = ports or Ports()
@@ -114,7 +117,8 @@ def init_home(
     info = HomeInfo(home, _node_id(home), _validator_key(home), ports)
     _write_comet_config(info, moniker, layout, timeout_commit or values["timeout_commit"])
     _write_app_config(info)
-    app_state = make_app_state(profile, balances=balances)
+    owners = [GenesisParticipant(owner, info.validator_key, POWER_START)] if owner else []
+    app_state = make_app_state(profile, balances=balances, participants=owners)
     write_genesis(home, make_genesis(chain_id, profile, app_state, [(info.validator_key, POWER_START)]))
     return info
 

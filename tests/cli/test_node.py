@@ -11,9 +11,12 @@ import pytest
 
 from abci_app.app import STORES
 from abci_app.kernel.store import DiskStore
+from abci_app.modules import models
 from abci_app.node.home import find_cometbft
+from client.keyring import Keyring
 from tests.chain import Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
 from tests.cli.conftest import Command
+from tests.stages.test_governance import propose, register, vote
 
 SEED, KEY = "ab" * 32, "02" + "cd" * 32
 
@@ -56,6 +59,19 @@ def test_init_makes_a_home_that_funds_keys_and_addresses_and_is_known_to_other_c
     assert "holds a chain already" in evergrid.fails("init")
 
 
+@pytest.mark.usefixtures("with_cometbft")
+def test_the_participant_of_a_new_home_votes_the_first_model_in(evergrid: Command) -> None:
+    Keyring(evergrid.home).add("alice", key_of("alice"))
+
+    made = evergrid.json("init", "--account", "alice=10000000nevg", "--participant", "alice")
+
+    chain = Chain(json.loads(Path(made["genesis"]).read_text())["app_state"])
+    chain.block()
+    vote(chain, propose(chain, register("model/new")), "alice")
+    chain.run_to(chain.height + 11)
+    assert models.is_valid_governance_model(chain.context(), "model/new")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
@@ -64,6 +80,8 @@ def test_init_makes_a_home_that_funds_keys_and_addresses_and_is_known_to_other_c
             2,
             "only nevg is there from the start, not foo; --account bob",
         ),
+        (("--account", "alice=5nevg"), 2, "--account alice=5nevg: no key 'alice' in "),
+        (("--participant", "alice"), 1, "no key 'alice' in "),
         (("--chain-id", "a b"), 1, "a chain id is 1 to 50 letters"),
         (("--profile", "moon"), 2, "'moon' is not one of 'local'"),
     ],
