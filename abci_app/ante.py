@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abci_app.modules import auth, bank, epochs, hardware
+from abci_app.kernel.errors import TxError
+from abci_app.modules import auth, authz, bank, epochs, hardware
+from protocol.gen.cosmos.authz.v1beta1.tx_pb2 import MsgExec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,14 +30,37 @@ def fee_waived(ctx: Context, tx: Tx) -> bool:
     """Whether every message is a free one of a participant that has not used up its free messages."""
     if any(amount.amount not in {"", "0"} for amount in tx.auth_info.fee.amount):
         return False
-    if not all(route.type_url in FREE_MESSAGES for route, _ in tx.messages):
-        return False
-    creators = [getattr(message, route.signer) for route, message in tx.messages]
-    if any(hardware.get_participant(ctx, creator) is None for creator in creators):
+    creators = _free_creators(ctx, tx)
+    if not creators or any(hardware.get_participant(ctx, creator) is None for creator in creators):
         return False
     # Each one is counted, also behind one that is refused.
     granted = [epochs.free_message(ctx, creator) for creator in creators]
     return all(granted)
+
+
+def _free_creators(ctx: Context, tx: Tx) -> list[str]:
+    """Whose free messages these are, one entry a message, also within MsgExec; empty where one is not free.
+
+    A stranger uses up nobody's free messages: what is executed for another one must be granted.
+    """
+    creators: list[str] = []
+    for route, message in tx.messages:
+        inner = [(route, message)]
+        if isinstance(message, MsgExec):
+            try:
+                inner = authz.executed(message)
+            except TxError:
+                return []
+        for each, content in inner:
+            creator = getattr(content, each.signer)
+            if each.type_url not in FREE_MESSAGES:
+                return []
+            if isinstance(message, MsgExec) and not authz.is_granted(
+                ctx, creator, message.grantee, each.type_url
+            ):
+                return []
+            creators.append(creator)
+    return creators
 
 
 def deduct_fee(ctx: Context, tx: Tx) -> None:

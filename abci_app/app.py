@@ -28,7 +28,7 @@ from abci_app.kernel.context import Block, Context, Event, Mode
 from abci_app.kernel.errors import TxError
 from abci_app.kernel.store import Overlay
 from abci_app.kernel.tx import decode
-from abci_app.modules import auth, bank, epochs, gov, hardware, inference, models, poc, rewards, uptime
+from abci_app.modules import auth, authz, bank, epochs, gov, hardware, inference, models, poc, rewards, uptime
 from abci_app.query import QueryRouter
 from protocol.gen.evergrid.app.v1 import app_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
@@ -54,6 +54,7 @@ DECODED_MAX = 20_000
 MODULES: tuple[Module, ...] = (
     auth.MODULE,
     bank.MODULE,
+    authz.MODULE,
     models.MODULE,
     hardware.MODULE,
     epochs.MODULE,
@@ -77,6 +78,7 @@ PRUNED: tuple[Callable[[Context, int], int], ...] = (
     rewards.prune,
     epochs.prune,
     hardware.prune,
+    authz.prune,
 )
 
 

@@ -127,6 +127,7 @@ class TransferAgent:
         executor: Executor,
         sender: Sender,
         key: Key,
+        address: str,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -136,6 +137,7 @@ class TransferAgent:
         self._executor = executor
         self._sender = sender
         self._key = key
+        self._address = address
         self._metrics = metrics
         self._rng = random.Random()  # noqa: S311 - it spreads load, nothing depends on its secrecy
         self._peers = httpx2.AsyncClient(
@@ -193,14 +195,14 @@ class TransferAgent:
             raise self._nobody(request.model_id, reasons_pb2.REASON_NO_SLOT_IN_FORCE)
         max_tokens = await self._affordable(request)
         raw = executor_body(request, max_tokens)
-        own = next((each for each in executors if each.participant == self._key.address), None)
-        others = [each for each in executors if each.participant != self._key.address and each.url]
+        own = next((each for each in executors if each.participant == self._address), None)
+        others = [each for each in executors if each.participant != self._address and each.url]
         reason, tried = reasons_pb2.REASON_UNSPECIFIED, 0
         if own is not None:
             node = self._executor.lock(request.model_id, list(own.node_ids))
             if node is not None:
                 tried += 1
-                call = self._call(request, raw, self._key.address, max_tokens)
+                call = self._call(request, raw, self._address, max_tokens)
                 try:
                     return await self._executor.run_on(node, call)
                 except ApiError as error:
@@ -235,7 +237,7 @@ class TransferAgent:
         if not price:
             return request.max_tokens
         balance = await self._reader.cached(
-            bank_query.QueryBalanceRequest(address=self._key.address, denom=self._settings.denom),
+            bank_query.QueryBalanceRequest(address=self._address, denom=self._settings.denom),
             bank_query.QueryBalanceResponse,
         )
         tokens = int(balance.balance.amount or "0") // price - request.prompt_tokens
@@ -254,7 +256,7 @@ class TransferAgent:
         inference_id = f"chatcmpl-{uuid.uuid4().hex}"
         call = ChatCall(inference_id, request.model_id, raw, request.stream, request.include_usage)
         message = inference_pb2.MsgStartInference(
-            creator=self._key.address,
+            creator=self._address,
             inference_id=inference_id,
             model_id=request.model_id,
             executor=executor,
@@ -276,7 +278,7 @@ class TransferAgent:
             )
 
         url = f"{executor.url.rstrip('/')}/v1/internal/execute"
-        headers = signed_headers(call, self._key, executor.participant)
+        headers = signed_headers(call, self._key, executor.participant, self._address)
         return await relay(
             self._peers,
             url,

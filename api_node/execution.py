@@ -20,6 +20,7 @@ from api_node.relay import ChatCall, Outcome, Reply, relay
 from api_node.sender import Sender
 from client.keys import Key
 from protocol.draw import digest
+from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 
 EXECUTE_DOMAIN = "evergrid/execute/1"
@@ -34,12 +35,13 @@ def execute_digest(
     return digest(EXECUTE_DOMAIN, prompt_hash, inference_id, timestamp_ns, transfer, executor)
 
 
-def signed_headers(call: ChatCall, key: Key, executor: str) -> dict[str, str]:
-    """The headers that go with a request to another participant's API node."""
+def signed_headers(call: ChatCall, key: Key, executor: str, transfer: str = "") -> dict[str, str]:
+    """The headers of a request to another participant's API node; by default of the key's account."""
+    transfer = transfer or key.address
     timestamp = time.time_ns()
-    signed = execute_digest(call.prompt_hash, call.inference_id, timestamp, key.address, executor)
+    signed = execute_digest(call.prompt_hash, call.inference_id, timestamp, transfer, executor)
     signature = base64.b64encode(key.sign_digest(signed)).decode()
-    return dict(zip(HEADERS, (call.inference_id, key.address, str(timestamp), signature), strict=True))
+    return dict(zip(HEADERS, (call.inference_id, transfer, str(timestamp), signature), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,14 @@ def read_headers(headers: Mapping[str, str]) -> ExecuteHeaders:
         return ExecuteHeaders(inference_id, transfer, int(stamp), base64.b64decode(signature, validate=True))
     except ValueError as error:
         raise ApiError(401, f"the headers cannot be read: {error}") from error
+
+
+def request_keys(participant: hardware_pb2.Participant) -> list[bytes]:
+    """Public keys that speak for a participant between API nodes: its account's and its API node's own."""
+    try:
+        return [participant.public_key, bytes.fromhex(participant.worker_key)]
+    except ValueError:
+        return [participant.public_key]
 
 
 def is_signed_by(public_key: bytes, signed: bytes, signature: bytes) -> bool:
@@ -102,7 +112,7 @@ class Executor:
         signed = execute_digest(
             call.prompt_hash, shown.inference_id, shown.timestamp_ns, shown.transfer, self._address
         )
-        if not is_signed_by(agent.public_key, signed, shown.signature):
+        if not any(is_signed_by(each, signed, shown.signature) for each in request_keys(agent)):
             raise ApiError(401, f"the signature is not that of {shown.transfer} over this request")
         self._seen = {key: at for key, at in self._seen.items() if now - at < 2 * AGE_MAX_NS}
         if self._seen.setdefault(shown.inference_id, now) != now:

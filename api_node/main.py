@@ -35,6 +35,7 @@ from api_node.settings import Settings, read_secret
 from client.chain import AsyncChainClient
 from client.keyring import Keyring
 from client.keys import Key
+from protocol.address import account
 
 log = structlog.get_logger("api_node")
 
@@ -80,6 +81,9 @@ def create(settings: Settings) -> ApiNode:
     """Reads files, binds ports, wires parts; raises ValueError or OSError that says what is wrong."""
     settings.home.mkdir(parents=True, exist_ok=True)
     key = load_key(settings)
+    public_key = bytes.fromhex(settings.participant_key) or key.public
+    address = account(public_key)
+    worker_key = key.public.hex() if key.address != address else ""
     nodes = load_nodes(settings.node_config)
     validator_key = read_validator_key(settings.validator_key_file) if settings.validator_key_file else None
     api_keys = settings.api_keys_file.read_text(encoding="utf-8").split() if settings.api_keys_file else []
@@ -98,8 +102,8 @@ def create(settings: Settings) -> ApiNode:
     metrics, outbox = Metrics(), Outbox(settings.home / "outbox.sqlite")
     chain = AsyncChainClient(settings.rpc_url)
     sender = Sender(chain, key, outbox, metrics, Price(Fraction(settings.gas_price), settings.denom))
-    reader, watcher = ChainReader(chain, key.address), BlockWatcher(chain, settings.poll_interval_s)
-    collector = BatchCollector(sender, metrics, key.address, key.public)
+    reader, watcher = ChainReader(chain, address), BlockWatcher(chain, settings.poll_interval_s)
+    collector = BatchCollector(sender, metrics, address, public_key)
     public_url = _url(settings.public_url, settings.host, sockets[0])
 
     async def init_request(puzzle: Puzzle, node_id: str) -> dict[str, object]:
@@ -111,13 +115,13 @@ def create(settings: Settings) -> ApiNode:
         reader=reader,
         broker=broker,
         collector=collector,
-        registrar=Registrar(sender, key.address, public_url, validator_key),
+        registrar=Registrar(sender, address, public_url, validator_key, worker_key),
         sender=sender,
         metrics=metrics,
         callback_url=_url(settings.callback_url, settings.host, sockets[1]),
-        public_key=key.public,
+        public_key=public_key,
     )
-    executor = Executor(orchestrator, broker, sender, key.address, settings.request_timeout_s)
+    executor = Executor(orchestrator, broker, sender, address, settings.request_timeout_s)
     agent = TransferAgent(
         settings=settings,
         orchestrator=orchestrator,
@@ -125,6 +129,7 @@ def create(settings: Settings) -> ApiNode:
         executor=executor,
         sender=sender,
         key=key,
+        address=address,
         metrics=metrics,
     )
     node = ApiNode(settings, chain, outbox, metrics, sender, watcher, broker, orchestrator, agent)

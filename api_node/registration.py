@@ -48,14 +48,15 @@ def read_validator_key(path: Path) -> ValidatorKey:
 
 
 def participant_message(
-    view: ChainView, address: str, url: str, key: ValidatorKey | None
+    view: ChainView, address: str, url: str, key: ValidatorKey | None, worker_key: str = ""
 ) -> hardware_pb2.MsgSubmitNewParticipant | None:
     """What makes the account a participant as configured; None where it is one already."""
     former = view.participant
     same_key = key is None or (former is not None and former.validator_key == key.public)
-    if former is not None and former.url == url and same_key and former.public_key:
+    same_worker = not worker_key or (former is not None and former.worker_key == worker_key)
+    if former is not None and former.url == url and same_key and same_worker and former.public_key:
         return None
-    message = hardware_pb2.MsgSubmitNewParticipant(creator=address, url=url)
+    message = hardware_pb2.MsgSubmitNewParticipant(creator=address, url=url, worker_key=worker_key)
     if key is not None and not same_key:
         message.validator_key = key.public
         message.proof_of_possession = possession.sign(key.seed, view.chain_id, address)
@@ -105,17 +106,20 @@ def _normal(node: hardware_pb2.MLNode) -> hardware_pb2.MLNode:
 class Registrar:
     """Sends what is missing, once, and says what it waits for."""
 
-    def __init__(self, sender: Sender, address: str, url: str, key: ValidatorKey | None) -> None:
+    def __init__(
+        self, sender: Sender, address: str, url: str, key: ValidatorKey | None, worker_key: str = ""
+    ) -> None:
         self._sender = sender
         self._address = address
         self._url = url
         self._key = key
+        self._worker_key = worker_key
         self._tried: dict[str, int] = {}
         self.waiting: dict[str, list[str]] = {}
 
     def step(self, view: ChainView, nodes: Sequence[tuple[NodeConfig, bool]]) -> None:
         """One block's worth: first the participant, then its nodes."""
-        participant = participant_message(view, self._address, self._url, self._key)
+        participant = participant_message(view, self._address, self._url, self._key, self._worker_key)
         if participant is not None:
             self._send("participant", participant, view.height)
         plan = hardware_diff(view, self._address, nodes)

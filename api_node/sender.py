@@ -20,7 +20,9 @@ from api_node.metrics import Metrics
 from api_node.outbox import Entry, Outbox, SentTx, Status
 from client.chain import AsyncChainClient, ChainError, ChainUnreachableError, TxReply, is_pending
 from client.keys import Key
-from client.tx import Fee, Signer, build, tx_hash
+from client.tx import Fee, Signer, build, pack, tx_hash
+from protocol.descriptors import signer_field
+from protocol.gen.cosmos.authz.v1beta1 import tx_pb2 as authz_pb2
 
 # Their descriptors must be in the pool before a queue from an earlier run is read.
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
@@ -95,6 +97,21 @@ def gas_limit(entries: Sequence[Entry]) -> int:
     return factor * (GAS_BASE + GAS_PER_MESSAGE * len(entries) + GAS_PER_BYTE * size)
 
 
+def in_own_name(messages: Sequence[Message], address: str) -> list[Message]:
+    """The messages as this account may send them: those of another account within one MsgExec."""
+    signers = {_signer_of(message) for message in messages}
+    if signers <= {address}:
+        return list(messages)
+    return [authz_pb2.MsgExec(grantee=address, msgs=[pack(message) for message in messages])]
+
+
+def _signer_of(message: Message) -> str:
+    name = signer_field(message.DESCRIPTOR)
+    assert name is not None, f"{message.DESCRIPTOR.full_name} declares no signer"
+    signer: str = getattr(message, name)
+    return signer
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """What a unit of gas costs where a fee is due."""
@@ -110,7 +127,7 @@ class Price:
 
 
 class Sender:
-    """Sends what is put into its outbox with one account's key."""
+    """Sends what is put into its outbox with one account's key; for others by what they granted it."""
 
     def __init__(
         self, chain: AsyncChainClient, key: Key, outbox: Outbox, metrics: Metrics, price: Price | None = None
@@ -352,7 +369,7 @@ class Sender:
         gas = gas_limit(group)
         free = all(entry.type in FREE_TYPES for entry in group)
         signer = Signer(self._key, self._account_number, sequence)
-        messages = [entry.message for entry in group]
+        messages = in_own_name([entry.message for entry in group], self._key.address)
         fee = self._price.fee(gas, free=free)
         return build(messages, [signer], self._chain_id, fee, timeout_height=group[0].height_deadline)
 

@@ -26,7 +26,13 @@ class Settings(BaseSettings):
     keyring_passphrase_file: Path | None = Field(
         default=None, description="file with the passphrase of the backend `file`"
     )
-    key_name: str = Field(default="participant", description="the participant's account key")
+    key_name: str = Field(default="participant", description="the account key that signs")
+    participant_key: str = Field(
+        default="",
+        pattern="^(0[23][0-9a-fA-F]{64})?$",
+        description="public key (hex) of the participant whose messages key_name may send, by grants of "
+        "`evergrid tx authz grant-api-node` (default: key_name is the participant's own)",
+    )
     validator_key_file: Path | None = Field(
         default=None, description="priv_validator_key.json, for the proof of possession"
     )

@@ -9,6 +9,7 @@ from cli.lazy import LazyGroup
 # Module -> (file of its queries, one line of help).
 MODULES = {
     "auth": ("protocol.gen.cosmos.auth.v1beta1.query_pb2", "Accounts."),
+    "authz": ("protocol.gen.cosmos.authz.v1beta1.query_pb2", "What accounts let others sign."),
     "bank": ("protocol.gen.cosmos.bank.v1beta1.query_pb2", "Balances and supply."),
     "gov": ("protocol.gen.cosmos.gov.v1.query_pb2", "Proposals, deposits, votes."),
     "consensus": ("protocol.gen.cosmos.consensus.v1.query_pb2", "Limits that all validators share."),

@@ -7,6 +7,7 @@ import click
 from cli.lazy import LazyGroup
 
 COMMANDS = {
+    "authz": ("cli.tx_authz:authz", "Let another key sign in an account's name."),
     "bank": ("cli.tx_bank:bank", "Send coins."),
     "gov": ("cli.tx_gov:gov", "Propose, fund, vote."),
     "models": ("cli.tx_models:models", "Propose to register or retire a model."),

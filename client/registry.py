@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Message")
 
 MSG_FILES = (
+    "cosmos.authz.v1beta1.tx_pb2",
     "cosmos.bank.v1beta1.tx_pb2",
     "cosmos.gov.v1.tx_pb2",
     "evergrid.epochs.v1.epochs_pb2",
@@ -30,6 +31,7 @@ MSG_FILES = (
 # What an Any may hold beside messages.
 _OTHER_FILES = (
     "cosmos.auth.v1beta1.auth_pb2",
+    "cosmos.authz.v1beta1.authz_pb2",
     "cosmos.crypto.secp256k1.keys_pb2",
     "cosmos.crypto.ed25519.keys_pb2",
 )

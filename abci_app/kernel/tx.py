@@ -18,8 +18,8 @@ from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-# Public keys stand in an Any as well; which kinds may sign is not the decoder's to say.
-_KEYS: dict[str, type[Message]] = {
+# Public keys stand in an Any as well; which kinds may sign is not the decoder's to say. Modules add theirs.
+_PACKED: dict[str, type[Message]] = {
     "/" + key.DESCRIPTOR.full_name: key for key in (secp256k1.PubKey, ed25519.PubKey)
 }
 
@@ -58,7 +58,12 @@ class Tx:
 
 def _resolve(type_url: str) -> type[Message] | None:
     route = MESSAGES.get(type_url)
-    return _KEYS.get(type_url) if route is None else route.message
+    return _PACKED.get(type_url) if route is None else route.message
+
+
+def may_be_packed(message: type[Message]) -> None:
+    """Lets an Any within a transaction hold what is no message of its own; a module says so as it loads."""
+    _PACKED["/" + message.DESCRIPTOR.full_name] = message
 
 
 _WALKER = Walker(_resolve)

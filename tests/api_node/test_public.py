@@ -14,8 +14,9 @@ import httpx2
 import openai
 import pytest
 
-from api_node.execution import signed_headers
+from api_node.execution import request_keys, signed_headers
 from api_node.relay import ChatCall
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import Participant
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 from tests.api_node.comet import Comet
 from tests.api_node.mlnodes import FakeMLNode
@@ -215,6 +216,13 @@ async def test_a_request_signed_by_a_participant_is_executed_and_finished_once(t
     assert (first.status_code, first.json()["id"]) == (200, "chatcmpl-1")
     assert again.status_code == 409
     assert finish is not None
+
+
+def test_a_participants_worker_key_speaks_for_it_too() -> None:
+    account, worker = b"\x02" + b"a" * 32, b"\x03" + b"b" * 32
+
+    assert request_keys(Participant(public_key=account, worker_key=worker.hex())) == [account, worker]
+    assert request_keys(Participant(public_key=account, worker_key="no hex")) == [account]
 
 
 async def test_requests_that_are_not_signed_as_they_stand_are_refused(tmp_path: Path) -> None:

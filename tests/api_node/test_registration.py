@@ -73,6 +73,18 @@ def test_a_participant_as_configured_sends_nothing() -> None:
     assert participant_message(replace(view_at(5), participant=former), ALICE, URL, None) is None
 
 
+def test_the_own_key_of_an_api_node_is_declared_once() -> None:
+    former = hardware_pb2.Participant(address=ALICE, url=URL, public_key=b"k" * 33)
+    view = replace(view_at(5), participant=former)
+
+    message = participant_message(view, ALICE, URL, None, "02" * 33)
+    former.worker_key = "02" * 33
+
+    assert message is not None
+    assert message.worker_key == "02" * 33
+    assert participant_message(view, ALICE, URL, None, "02" * 33) is None
+
+
 def test_a_changed_url_or_key_is_sent() -> None:
     former = hardware_pb2.Participant(address=ALICE, url=URL, validator_key=b"o" * 32, public_key=b"k" * 33)
     view = replace(view_at(5), participant=former)

@@ -11,7 +11,8 @@ import pytest
 
 from api_node.metrics import Metrics
 from api_node.outbox import Outbox, Status
-from api_node.sender import Sender, expected_sequence, gather
+from api_node.sender import Sender, expected_sequence, gather, in_own_name
+from cli.tx_authz import grant_messages, protocol_messages
 from client.chain import AsyncChainClient
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from tests.api_node.comet import Comet
@@ -276,3 +277,33 @@ async def test_the_expected_sequence_is_read_from_the_chains_words() -> None:
         expected_sequence("account sequence mismatch, expected 12, got 9: incorrect account sequence") == 12
     )
     assert expected_sequence("out of gas") is None
+
+
+async def test_a_warm_key_sends_for_its_participant_by_what_was_granted(comet: Comet, outbox: Outbox) -> None:
+    warm = key_of("warm")
+    messages = grant_messages(ALICE.address, warm.address, protocol_messages(), "")
+    comet.chain.must("alice", *messages)
+    async with served(comet.app()) as url:
+        chain = AsyncChainClient(url)
+        sender = Sender(chain, warm, outbox, Metrics())
+        for name in ("a", "b"):
+            sender.submit(name, diff(name))
+        await sender.flush()
+        await comet.block()
+        sender.on_block(comet.chain.height)
+        await sender.flush()
+        settled = [await sender.outcome(name) for name in ("a", "b")]
+        await chain.close()
+
+    assert {entry.status for entry in settled} == {Status.INCLUDED}
+    assert nodes_on_chain(comet) == ["a", "b"]
+    assert comet.chain.sequence("warm") == 1
+
+
+def test_only_messages_of_another_account_are_wrapped() -> None:
+    own = in_own_name([diff("a")], ALICE.address)
+    others = in_own_name([diff("a"), diff("b")], key_of("warm").address)
+
+    assert own == [diff("a")]
+    assert [type(each).__name__ for each in others] == ["MsgExec"]
+    assert len(others[0].msgs) == 2  # type: ignore[attr-defined]
