@@ -47,8 +47,8 @@ DENOM = "nevg"
 @click.option(
     "--participant",
     metavar="KEY",
-    help="Key whose account owns this node's validator: it votes from the start. Without it nobody can register"
-    " models, and the chain moves coins alone.",
+    help="Key whose account owns this node's validator: it votes from the start. Without it nobody can"
+    " register models, and the chain moves coins alone.",
 )
 @click.option("--timeout-commit", default="", metavar="TIME", help="Pause between blocks, such as 1s.")
 @click.option("--port-offset", type=click.IntRange(0, 30000), default=0, help="Move all ports up by so many.")

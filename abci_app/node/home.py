@@ -101,9 +101,9 @@ def init_home(
 ) -> HomeInfo:
     """A home whose chain has this node as its only validator; `write_genesis` gives it another genesis.
 
-    balances: nevg by address. owner: public key of the participant that has the validator and all votes; without
-    one nobody votes, so no model is ever registered. timeout_commit: as CometBFT writes durations; empty: of the
-    profile.
+    balances: nevg by address. owner: public key of the participant that has the validator and all votes;
+    without one nobody votes, so no model is ever registered. timeout_commit: as CometBFT writes durations;
+    empty: of the profile.
     Raises ConfigError with all that is wrong, HomeExistsError where a genesis lies there already.
     """
     ports = ports or Ports()
