@@ -26,6 +26,7 @@ def end_of_poc_stage(ctx: Context, record: EpochRecord) -> None:
 def on_set_new_validators_stage(ctx: Context, record: EpochRecord) -> None:
     """Weighs every node, forms the next group, and publishes it or extends the epoch."""
     participants = poc.compute_new_weights(ctx, record)
+    participants = uptime.validate_throughput_performance(ctx, record, participants)
     epochs.form_upcoming_group(ctx, record, participants)
     reason = epochs.extension_reason(ctx, record)
     if reason is not None:

@@ -5,7 +5,7 @@ The chain is imported as it stands just before S-1 of epoch 8, in the testnet pr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,6 +31,9 @@ from tests.chain import (
     key_of,
     validator_key_of,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 S, T, E, V, DUR = 5100, 5130, 5154, 5178, 24
 EPOCH = 7
@@ -191,10 +194,15 @@ def inference_state() -> dict[str, Any]:
     return as_json(state)
 
 
-def imported(mode: str = "COVERAGE_BONUS_MODE_ADDITIONAL") -> Chain:
+def imported(
+    mode: str = "COVERAGE_BONUS_MODE_ADDITIONAL", change: Callable[[dict[str, Any]], None] | None = None
+) -> Chain:
+    """The chain before S-1; `change` may alter each copy of the params, as JSON."""
     epochs_json = epochs_state()
     for each in (epochs_json["params"], *(record["params"] for record in epochs_json["records"])):
         each["rewards"]["coverage_bonus_mode"] = mode
+        if change is not None:
+            change(each)
     names = (ALICE, BOB, CAROL, "client")
     state = {
         "auth": {"fees": {"denom": DENOM}},

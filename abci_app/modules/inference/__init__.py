@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCOUNT",
     "MODULE",
+    "availability",
     "availability_bps",
+    "availability_if",
     "close_due",
     "collect",
     "freeze_price",
     "frozen_params",
     "handlers",
+    "missed_by",
     "obligations",
     "pay",
+    "poc_requests",
     "prune",
     "queries",
     "served_count",
@@ -63,6 +67,12 @@ def served_count(ctx: Context, epoch: int, model_id: str, participant: str) -> i
     return state.SERVED.get(ctx, (epoch, model_id, participant)) or 0
 
 
+def poc_requests(ctx: Context, height_start: int, model_id: str, participant: str) -> tuple[int, int]:
+    """Requests of a participant on a model finished and missed in [S, E] of the PoC that began there."""
+    counted = state.POC_REQUESTS.get(ctx, (height_start, model_id, participant))
+    return (counted.finished, counted.missed) if counted is not None else (0, 0)
+
+
 def statistics(ctx: Context, epoch: int) -> list[InferenceStatistics]:
     """What became final in an epoch, by participant."""
     return list(state.STATISTICS.values(ctx, (epoch,)))
@@ -70,16 +80,32 @@ def statistics(ctx: Context, epoch: int) -> list[InferenceStatistics]:
 
 def availability_bps(ctx: Context, epoch: int, participant: str) -> int:
     """How available a participant was in an epoch so far, in basis points."""
+    return availability(ctx, epoch, participant).bps
+
+
+def availability(ctx: Context, epoch: int, participant: str) -> rules.Availability:
+    """How available a participant was in an epoch so far, and what decided it."""
+    who = hardware.get_participant(ctx, participant)
+    invalid = who is not None and who.status == PARTICIPANT_STATUS_INVALID
+    return availability_if(ctx, epoch, participant, invalid=invalid)
+
+
+def availability_if(ctx: Context, epoch: int, participant: str, *, invalid: bool) -> rules.Availability:
+    """`availability` of a participant that is, or was, INVALID or not."""
     params = frozen_params(ctx, epoch).rewards
     counted = state.STATISTICS.get(ctx, (epoch, participant))
-    who = hardware.get_participant(ctx, participant)
     return rules.availability(
         total=counted.total if counted is not None else 0,
         missed_by_creator=list(state.MISSED_BY.values(ctx, (epoch, participant))),
-        invalid=who is not None and who.status == PARTICIPANT_STATUS_INVALID,
+        invalid=invalid,
         inferences_min=params.min_inferences_measured,
         tolerance_bps=params.miss_tolerance_bps,
     )
+
+
+def missed_by(ctx: Context, epoch: int, participant: str) -> dict[str, int]:
+    """By creator, how many inferences a participant missed in an epoch."""
+    return {key[2]: count for key, count in state.MISSED_BY.walk(ctx, (epoch, participant))}
 
 
 def obligations(ctx: Context) -> int:

@@ -31,6 +31,9 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         state.PRICE_PROPOSALS.set(ctx, proposal.participant, proposal.price)
     for request in genesis.requests_used:
         state.REQUESTS_USED.add(ctx, (request.timestamp, request.digest))
+    for requests in genesis.poc_requests:
+        key = (requests.poc_stage_start_height, requests.model_id, requests.participant)
+        state.POC_REQUESTS.set(ctx, key, requests)
     group = epochs.group(ctx, 0)
     if group is not None and not group.unit_of_compute_price:
         group.unit_of_compute_price = keeper.unit_price(ctx, 0)
@@ -73,4 +76,5 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
             pb.RequestUsed(timestamp=timestamp, digest=signed)
             for timestamp, signed in state.REQUESTS_USED.walk(ctx)
         ),
+        poc_requests=state.POC_REQUESTS.values(ctx),
     )

@@ -9,7 +9,7 @@ from abci_app.modules.inference import rules, state
 from protocol.address import module_account
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
-from protocol.gen.evergrid.inference.v1.inference_pb2 import InferenceStatistics
+from protocol.gen.evergrid.inference.v1.inference_pb2 import InferenceStatistics, PocRequests
 
 if TYPE_CHECKING:
     from abci_app.kernel.context import Context
@@ -98,6 +98,26 @@ def complete(ctx: Context, inference: Inference) -> None:
     state.TOKENS_BY_HEIGHT.add(ctx, (ctx.height, inference.model_id))
     served = (epochs.state(ctx).epoch_effective, inference.model_id, inference.executed_by)
     state.SERVED.set(ctx, served, (state.SERVED.get(ctx, served) or 0) + 1)
+    count_poc_request(ctx, inference, missed=False)
+
+
+def count_poc_request(ctx: Context, inference: Inference, *, missed: bool) -> None:
+    """Counts a request that was finished or missed now, if now is within [S, E] of a PoC."""
+    record = epochs.upcoming_record(ctx)
+    if record is None:
+        return
+    at = epochs.stage_heights(record.params.epoch, record.height_start)
+    if not at.start <= ctx.height <= at.validation_end:
+        return
+    key = (record.height_start, inference.model_id, inference.executed_by)
+    counted = state.POC_REQUESTS.get(ctx, key) or PocRequests(
+        poc_stage_start_height=key[0], model_id=key[1], participant=key[2]
+    )
+    if missed:
+        counted.missed += 1
+    else:
+        counted.finished += 1
+    state.POC_REQUESTS.set(ctx, key, counted)
 
 
 def deadline(inference: Inference) -> int:

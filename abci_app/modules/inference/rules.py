@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import BPS
 from protocol.address import AddressError, decode
+from protocol.gen.evergrid.reasons.v1.reasons_pb2 import (
+    REASON_MISSED_INFERENCES,
+    REASON_PARTICIPANT_INVALID,
+    REASON_UNSPECIFIED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from protocol.gen.evergrid.inference.v1.inference_pb2 import MsgFinishInference, MsgStartInference
+    from protocol.gen.evergrid.reasons.v1.reasons_pb2 import Reason
 
 ID_LENGTH_MAX = 128
 TOKENS_MAX = 2**32
@@ -85,22 +92,32 @@ def tokens_paid(escrow: int, tokens: int, price: int) -> int:
     return min(tokens, escrow // price)
 
 
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """How available a participant was, in basis points, and what decided it."""
+
+    bps: int
+    # Misses that count: of any one creator at most a quarter of the total.
+    missed: int
+    # PARTICIPANT_INVALID or MISSED_INFERENCES; unspecified: nothing was taken.
+    reason: Reason = REASON_UNSPECIFIED
+
+
 def availability(
     *, total: int, missed_by_creator: Sequence[int], invalid: bool, inferences_min: int, tolerance_bps: int
-) -> int:
-    """A participant's availability in basis points (protocol, section 7).
+) -> Availability:
+    """A participant's availability (protocol, section 7).
 
     Of the missed inferences at most a quarter of the total counts for any one creator, so that nobody alone
     can take a rival's reward by requests that it never lets finish.
     """
-    if invalid:
-        return 0
     missed = sum(min(count, total // 4) for count in missed_by_creator)
+    if invalid:
+        return Availability(0, missed, REASON_PARTICIPANT_INVALID)
     if total < inferences_min or missed * BPS <= total * tolerance_bps:
-        return BPS
-    if 2 * missed > total:
-        return 0
-    return BPS * (total - missed) // total
+        return Availability(BPS, missed)
+    bps = 0 if 2 * missed > total else BPS * (total - missed) // total
+    return Availability(bps, missed, REASON_MISSED_INFERENCES)
 
 
 def weighted_median(proposals: Iterable[tuple[int, int]]) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abci_app.kernel.collections import BYTES, STR, U64, KeySet, Map
-from protocol.gen.evergrid.inference.v1.inference_pb2 import Inference, InferenceStatistics
+from protocol.gen.evergrid.inference.v1.inference_pb2 import Inference, InferenceStatistics, PocRequests
 
 INFERENCES: Map[str, Inference] = Map("inference/inferences", STR, Inference)
 
@@ -21,6 +21,11 @@ STATISTICS: Map[tuple[int, str], InferenceStatistics] = Map(
 )
 MISSED_BY: Map[tuple[int, str, str], int] = Map("inference/missed_by", (U64, STR, STR), int)
 SERVED: Map[tuple[int, str, str], int] = Map("inference/served", (U64, STR, STR), int)
+
+# Requests while a PoC ran, by its start height, model, participant: an extended epoch has several PoCs.
+POC_REQUESTS: Map[tuple[int, str, str], PocRequests] = Map(
+    "inference/poc_requests", (U64, STR, STR), PocRequests
+)
 
 # Tokens by model and block.
 TOKENS: Map[tuple[str, int], int] = Map("inference/tokens", (STR, U64), int)

@@ -42,6 +42,7 @@ def _expire(ctx: Context, height: int, inference_id: str) -> None:
     if inference.status == INFERENCE_STATUS_STARTED:
         keeper.pay(ctx, inference.requested_by, inference.escrow)
         keeper.count_final(ctx, inference, missed=True)
+        keeper.count_poc_request(ctx, inference, missed=True)
     inference.status = INFERENCE_STATUS_EXPIRED
     _close(ctx, inference)
     ctx.emit("inference_expired", inference_id=inference_id, executor=inference.executed_by)
@@ -90,7 +91,9 @@ def prune(ctx: Context, budget: int) -> int:
         state.TOKENS.remove(ctx, (model_id, height))
         state.TOKENS_BY_HEIGHT.remove(ctx, (height, model_id))
         done += 1
-    return done
+    return done + _prune_epochs(
+        ctx, cast("Map[tuple[Any, ...], Any]", state.POC_REQUESTS), height_oldest, budget - done
+    )
 
 
 def _prune_epochs(ctx: Context, collection: Map[tuple[Any, ...], Any], oldest: int, budget: int) -> int:

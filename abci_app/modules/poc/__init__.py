@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abci_app.kernel.module import Module
 from abci_app.modules.poc import handlers, queries
+from abci_app.modules.poc.explain import explain_weight
 from abci_app.modules.poc.genesis import export_genesis, init_genesis, validate_genesis
 from abci_app.modules.poc.keeper import (
     calculate_model_power,
@@ -12,7 +13,8 @@ from abci_app.modules.poc.keeper import (
     get_poc_batches_for_model,
     get_poc_batches_for_node,
 )
-from abci_app.modules.poc.steps import compute_new_weights, drop_stage, prune
+from abci_app.modules.poc.rules import weight_performed
+from abci_app.modules.poc.steps import compute_new_weights, cut_preserved, drop_stage, prune
 from protocol.gen.evergrid.poc.v1.poc_pb2 import GenesisState
 
 __all__ = [
@@ -20,13 +22,16 @@ __all__ = [
     "calculate_model_power",
     "calculate_node_weight",
     "compute_new_weights",
+    "cut_preserved",
     "drop_stage",
+    "explain_weight",
     "get_node_weight",
     "get_poc_batches_for_model",
     "get_poc_batches_for_node",
     "handlers",
     "prune",
     "queries",
+    "weight_performed",
 ]
 
 MODULE = Module(

@@ -53,13 +53,8 @@ def participant_outcome(
     participant = tally.participant
     alone = is_alone(powers, participant)
     power = power_total if alone else power_total - powers.get(participant, 0)
-    if validation_slots:
-        outcome = slots_outcome(tally.honest_slots, tally.fraud_slots, validation_slots)
-    else:
-        outcome = vote_outcome(tally.honest_power, tally.fraud_power, power)
-    return poc_pb2.PocOutcome(
+    ended = poc_pb2.PocOutcome(
         participant=participant,
-        outcome=outcome,
         honest_power=tally.honest_power,
         fraud_power=tally.fraud_power,
         power=power,
@@ -67,6 +62,15 @@ def participant_outcome(
         fraud_slots=tally.fraud_slots,
         slots=validation_slots,
     )
+    ended.outcome = outcome_of(ended)
+    return ended
+
+
+def outcome_of(vote: poc_pb2.PocOutcome) -> reasons_pb2.Reason:
+    """How a vote with these powers, or slots where there are any, ends."""
+    if vote.slots:
+        return slots_outcome(vote.honest_slots, vote.fraud_slots, vote.slots)
+    return vote_outcome(vote.honest_power, vote.fraud_power, vote.power)
 
 
 # weights
@@ -146,6 +150,25 @@ def preserved_scale(
     return (new, old) if old else (1, 1)
 
 
+def weigh(
+    participants: Sequence[ParticipantFacts], *, scale_preserved: bool
+) -> tuple[dict[str, list[epochs_pb2.NodeWeight]], tuple[int, int]]:
+    """`new_weights`, and the (M_new, M_old) that preserved weights were scaled by; (1, 1): they were not."""
+    weights = {each.address: [node_weight(each, node) for node in each.nodes] for each in participants}
+    new, old = preserved_scale(participants, weights) if scale_preserved else (1, 1)
+    if (new, old) != (1, 1):
+        for nodes in weights.values():
+            for weight in nodes:
+                scale(weight, new, old)
+    return weights, (new, old)
+
+
+def scale(weight: epochs_pb2.NodeWeight, new: int, old: int) -> None:
+    """Translates a weight, where it was preserved, into the unit of the new PoC."""
+    if weight.weight_source == reasons_pb2.REASON_PRESERVED:
+        weight.poc_weight = min(mul_div_floor(weight.poc_weight, new, old), NODE_WEIGHT_MAX)
+
+
 def new_weights(
     participants: Sequence[ParticipantFacts], *, scale_preserved: bool
 ) -> dict[str, list[epochs_pb2.NodeWeight]]:
@@ -153,14 +176,60 @@ def new_weights(
 
     With `scale_preserved`, preserved weights are translated into the unit of the new PoC.
     """
-    weights = {each.address: [node_weight(each, node) for node in each.nodes] for each in participants}
-    if scale_preserved:
-        new, old = preserved_scale(participants, weights)
-        for nodes in weights.values():
-            for weight in nodes:
-                if weight.weight_source == reasons_pb2.REASON_PRESERVED:
-                    weight.poc_weight = min(mul_div_floor(weight.poc_weight, new, old), NODE_WEIGHT_MAX)
-    return weights
+    return weigh(participants, scale_preserved=scale_preserved)[0]
+
+
+def weighed(
+    participant: ParticipantFacts, node: NodeFacts, weight: epochs_pb2.NodeWeight, scaled: tuple[int, int]
+) -> poc_pb2.WeighedNode:
+    """A node's weight with all that it follows from."""
+    preserved = weight.weight_source == reasons_pb2.REASON_PRESERVED and scaled != (1, 1)
+    return poc_pb2.WeighedNode(
+        node_id=weight.node_id,
+        poc_weight=weight.poc_weight,
+        weight_source=weight.weight_source,
+        unproved=weight.unproved,
+        gone=not node.registered,
+        barred=participant.barred,
+        preserved=node.preserved,
+        nonces=node.nonces,
+        weight_old=node.weight_old,
+        unproved_old=node.unproved_old,
+        scale_new=min(scaled[0], U64_MAX) if preserved else 0,
+        scale_old=min(scaled[1], U64_MAX) if preserved else 0,
+    )
+
+
+def weigh_again(
+    participant: str, node: poc_pb2.WeighedNode, outcome: reasons_pb2.Reason
+) -> epochs_pb2.NodeWeight:
+    """The weight of one node by the same rules, from what was known when it was weighed."""
+    facts = NodeFacts(
+        node_id=node.node_id,
+        registered=not node.gone,
+        nonces=node.nonces,
+        preserved=node.preserved,
+        weight_old=node.weight_old,
+        unproved_old=node.unproved_old,
+    )
+    weight = node_weight(ParticipantFacts(participant, (facts,), outcome, node.barred), facts)
+    if node.scale_old:
+        scale(weight, node.scale_new, node.scale_old)
+    if node.requests_missed:
+        cut(weight, node.requests_finished, node.requests_missed)
+    return weight
+
+
+def weight_performed(weight: int, finished: int, missed: int) -> int:
+    """What is left of a preserved weight: the part of its participant's requests that were finished."""
+    return mul_div_floor(weight, finished, finished + missed) if finished + missed else weight
+
+
+def cut(weight: epochs_pb2.NodeWeight, finished: int, missed: int) -> None:
+    """Takes from a preserved weight the part of the requests that were missed (protocol, section 6)."""
+    if missed:
+        weight.poc_weight = weight_performed(weight.poc_weight, finished, missed)
+        weight.weight_source = reasons_pb2.REASON_THROUGHPUT_SHORTFALL
 
 
 def active_participants(

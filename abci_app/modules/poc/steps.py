@@ -31,10 +31,12 @@ def compute_new_weights(ctx: Context, record: epochs_pb2.EpochRecord) -> list[ep
     outcomes = _decide(ctx, record)
     facts = _facts(ctx, record, outcomes)
     effective = epochs.effective_record(ctx)
-    weights = rules.new_weights(facts, scale_preserved=rules.unit_changed(effective.params, record.params))
-    for address, nodes in weights.items():
-        for node in nodes:
-            state.WEIGHTS.set(ctx, (record.height_start, address, node.node_id), node)
+    weights, scaled = rules.weigh(facts, scale_preserved=rules.unit_changed(effective.params, record.params))
+    for participant_facts in facts:
+        address = participant_facts.address
+        for node, weight in zip(participant_facts.nodes, weights[address], strict=True):
+            key = (record.height_start, address, node.node_id)
+            state.WEIGHTS.set(ctx, key, rules.weighed(participant_facts, node, weight, scaled))
 
     active = rules.active_participants(weights)
     for each in active:
@@ -112,6 +114,23 @@ def _node_facts(
             )
         )
     return tuple(facts)
+
+
+def cut_preserved(
+    ctx: Context,
+    record: epochs_pb2.EpochRecord,
+    participant: str,
+    node: epochs_pb2.NodeWeight,
+    requests: tuple[int, int],
+) -> None:
+    """Cuts a preserved weight by the requests (finished, missed) of its participant, and notes that."""
+    rules.cut(node, *requests)
+    key = (record.height_start, participant, node.node_id)
+    stored = state.WEIGHTS.get(ctx, key)
+    if stored is not None:
+        stored.poc_weight, stored.weight_source = node.poc_weight, node.weight_source
+        stored.requests_finished, stored.requests_missed = requests
+        state.WEIGHTS.set(ctx, key, stored)
 
 
 # the end of a stage's data

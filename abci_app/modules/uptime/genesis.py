@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.modules.uptime import state
+from abci_app.modules.uptime.performance_steps import keep_validation
 from abci_app.modules.uptime.steps import keep_allocation
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
 
@@ -18,6 +19,8 @@ def init_genesis(ctx: Context, genesis: uptime_pb2.GenesisState) -> None:
         keep_allocation(ctx, allocation)
     for last in genesis.last_preserved:
         state.LAST_PRESERVED.set(ctx, (last.participant, last.node_id), last.epoch_index)
+    for validation in genesis.throughput_validations:
+        keep_validation(ctx, validation)
 
 
 def export_genesis(ctx: Context) -> uptime_pb2.GenesisState:
@@ -28,4 +31,5 @@ def export_genesis(ctx: Context) -> uptime_pb2.GenesisState:
             uptime_pb2.LastPreserved(participant=participant, node_id=node_id, epoch_index=epoch)
             for (participant, node_id), epoch in state.LAST_PRESERVED.walk(ctx)
         ],
+        throughput_validations=state.THROUGHPUT_VALIDATIONS.values(ctx),
     )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from abci_app.kernel.context import Context
 from abci_app.kernel.errors import invalid_argument
 from abci_app.kernel.module import answers
+from abci_app.kernel.store import Overlay
 from abci_app.modules.uptime import state
-from abci_app.modules.uptime.steps import measure_model_throughput_for_blocks
+from abci_app.modules.uptime.steps import draw_inputs, measure_model_throughput_for_blocks
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
-
-if TYPE_CHECKING:
-    from abci_app.kernel.context import Context
 
 
 @answers(uptime_pb2.QuerySlotAllocationsRequest)
@@ -37,3 +34,22 @@ def model_throughput(
         ctx, request.model_id, request.height_from, request.height_to
     )
     return uptime_pb2.QueryModelThroughputResponse(tokens=tokens)
+
+
+@answers(uptime_pb2.QueryThroughputValidationsRequest)
+def throughput_validations(
+    ctx: Context, request: uptime_pb2.QueryThroughputValidationsRequest
+) -> uptime_pb2.QueryThroughputValidationsResponse:
+    """The checks of real throughput during the PoC of an epoch, by model."""
+    return uptime_pb2.QueryThroughputValidationsResponse(
+        validations=state.THROUGHPUT_VALIDATIONS.values(ctx, (request.epoch_index,))
+    )
+
+
+@answers(uptime_pb2.QueryDrawInputsRequest)
+def query_draw_inputs(
+    ctx: Context, _request: uptime_pb2.QueryDrawInputsRequest
+) -> uptime_pb2.QueryDrawInputsResponse:
+    """What the next draw would start from if it were made in the next block."""
+    # What the steps before the draw write stays in a look at the state that nobody keeps.
+    return draw_inputs(Context(ctx.block, Overlay(ctx.kv)))

@@ -10,12 +10,12 @@ from abci_app.modules.uptime import rules, state
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.gen.evergrid.uptime.v1 import uptime_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableSequence
 
     from abci_app.kernel.context import Context
-    from protocol.gen.evergrid.uptime.v1 import uptime_pb2
 
 SLOTS = 2
 
@@ -95,10 +95,45 @@ def assign_poc_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     """At S-1: draws who keeps serving, writes POC_SLOT into the effective group, keeps the trace."""
     demands = [_demand(ctx, record, subgroup) for subgroup in _subgroups(ctx)]
     seed = rules.Seed(ctx.chain_id, record.index, ctx.block.hash)
-    for allocation in rules.allocate_slots(demands, _group(ctx), record.params.uptime, seed):
+    powers = epochs.voting_powers(ctx)
+    group = group_of(ctx, epochs.state(ctx).epoch_effective, powers)
+    for allocation in rules.allocate_slots(demands, group, record.params.uptime, seed):
+        allocation.height = ctx.height
         keep_allocation(ctx, allocation)
         _write_slots(ctx, allocation)
     ctx.emit("poc_slots_allocated", epoch=record.index, height=ctx.height)
+
+
+def draw_inputs(ctx: Context) -> uptime_pb2.QueryDrawInputsResponse:
+    """What the next draw would start from if it were made in the next block; changes what `ctx` holds."""
+    params = epochs.params(ctx)
+    now = epochs.state(ctx)
+    record = epochs_pb2.EpochRecord(
+        index=now.epoch_effective + 1, height_start=max(ctx.height + 1, now.height_next_poc), params=params
+    )
+    # The first steps of S-1: by what is known now, they write the demand that the draw plans for.
+    planned = epochs_pb2.EpochRecord(index=record.index, height_start=ctx.height + 1, params=params)
+    set_real_pre_poc_throughput(ctx, planned)
+    set_expected_poc_throughput(ctx, planned)
+    group = group_of(ctx, now.epoch_effective, epochs.voting_powers(ctx))
+    return uptime_pb2.QueryDrawInputsResponse(
+        epoch_index=record.index,
+        height=record.height_start - 1,
+        params=params.uptime,
+        members=[
+            uptime_pb2.DrawMember(
+                participant=address,
+                weight=weight,
+                voting_power=group.powers.get(address, 0),
+                nodes_weighted=group.nodes_weighted.get(address, 0),
+            )
+            for address, weight in group.weights.items()
+        ],
+        models=[
+            rules.before_the_draw(_demand(ctx, record, subgroup), params.uptime)
+            for subgroup in _subgroups(ctx)
+        ],
+    )
 
 
 def keep_allocation(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None:
@@ -108,8 +143,8 @@ def keep_allocation(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None
     state.ALLOCATIONS.set(ctx, key, allocation)
 
 
-def _group(ctx: Context) -> rules.Group:
-    epoch = epochs.state(ctx).epoch_effective
+def group_of(ctx: Context, epoch: int, powers: dict[str, int]) -> rules.Group:
+    """The group of an epoch as a draw needs it, with the voting powers that count."""
     weights: dict[str, int] = {}
     nodes_weighted: dict[str, int] = {}
     parent = epochs.group(ctx, epoch)
@@ -119,7 +154,7 @@ def _group(ctx: Context) -> rules.Group:
         for member in epochs.members(ctx, epoch, model_id):
             count = sum(1 for node in member.ml_nodes if node.poc_weight)
             nodes_weighted[member.member_address] = nodes_weighted.get(member.member_address, 0) + count
-    return rules.Group(weights, epochs.voting_powers(ctx), nodes_weighted)
+    return rules.Group(weights, powers, nodes_weighted)
 
 
 def _demand(
@@ -141,6 +176,7 @@ def _demand(
             sequence=node.sequence,
             epoch_preserved=state.LAST_PRESERVED.get(ctx, (member.member_address, node.node_id)) or 0,
             reason=rules.eligibility(facts, params, anyone_served=anyone_served),
+            facts=facts,
         )
         for member in members
         for node, facts in _node_facts(ctx, model_id, epoch, member, served[member.member_address])
@@ -150,6 +186,7 @@ def _demand(
         capacity=subgroup.total_throughput,
         expected=subgroup.expected_throughput_vector[epochs_pb2.POC_SLOT],
         candidates=candidates,
+        anyone_served=anyone_served,
     )
 
 
@@ -223,10 +260,14 @@ def prune(ctx: Context, budget: int) -> int:
     retention = max(1, epochs.params(ctx).epoch.retention_epochs)
     oldest = epochs.state(ctx).epoch_effective - retention
     removed = 0
-    for key in state.ALLOCATED.walk(ctx):
-        if key[0] >= oldest or removed >= budget:
-            break
-        state.ALLOCATED.remove(ctx, key)
-        state.ALLOCATIONS.remove(ctx, key)
-        removed += 1
+    for listed, traces in (
+        (state.ALLOCATED, state.ALLOCATIONS),
+        (state.VALIDATED, state.THROUGHPUT_VALIDATIONS),
+    ):
+        for key in listed.walk(ctx):
+            if key[0] >= oldest or removed >= budget:
+                break
+            listed.remove(ctx, key)
+            traces.remove(ctx, key)
+            removed += 1
     return removed

@@ -15,18 +15,20 @@ COVERAGE_BONUS_MODE_ADDITIONAL: CoverageBonusMode
 COVERAGE_BONUS_MODE_SHARED: CoverageBonusMode
 
 class Params(_message.Message):
-    __slots__ = ("epoch", "poc", "uptime", "rewards", "inference")
+    __slots__ = ("epoch", "poc", "uptime", "rewards", "inference", "maintenance")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     POC_FIELD_NUMBER: _ClassVar[int]
     UPTIME_FIELD_NUMBER: _ClassVar[int]
     REWARDS_FIELD_NUMBER: _ClassVar[int]
     INFERENCE_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
     epoch: EpochParams
     poc: PocParams
     uptime: UptimeParams
     rewards: RewardParams
     inference: InferenceParams
-    def __init__(self, epoch: _Optional[_Union[EpochParams, _Mapping]] = ..., poc: _Optional[_Union[PocParams, _Mapping]] = ..., uptime: _Optional[_Union[UptimeParams, _Mapping]] = ..., rewards: _Optional[_Union[RewardParams, _Mapping]] = ..., inference: _Optional[_Union[InferenceParams, _Mapping]] = ...) -> None: ...
+    maintenance: MaintenanceParams
+    def __init__(self, epoch: _Optional[_Union[EpochParams, _Mapping]] = ..., poc: _Optional[_Union[PocParams, _Mapping]] = ..., uptime: _Optional[_Union[UptimeParams, _Mapping]] = ..., rewards: _Optional[_Union[RewardParams, _Mapping]] = ..., inference: _Optional[_Union[InferenceParams, _Mapping]] = ..., maintenance: _Optional[_Union[MaintenanceParams, _Mapping]] = ...) -> None: ...
 
 class EpochParams(_message.Message):
     __slots__ = ("epoch_length", "first_poc_height", "poc_stage_duration", "poc_exchange_duration", "poc_validation_delay", "poc_validation_duration", "set_validators_delay", "min_retained_power_numerator", "min_retained_power_denominator", "max_extensions", "max_individual_power_bps", "quarantine_epochs", "retention_epochs", "free_messages_per_epoch")
@@ -151,13 +153,37 @@ class RewardParams(_message.Message):
     def __init__(self, initial_epoch_reward: _Optional[int] = ..., reward_supply_cap: _Optional[int] = ..., decay_per_trillion: _Optional[int] = ..., coverage_bonus_mode: _Optional[_Union[CoverageBonusMode, str]] = ..., coverage_bonus_bps: _Optional[int] = ..., min_coverage_weight: _Optional[int] = ..., min_coverage_share_bps: _Optional[int] = ..., miss_tolerance_bps: _Optional[int] = ..., min_inferences_measured: _Optional[int] = ..., settle_per_block: _Optional[int] = ...) -> None: ...
 
 class InferenceParams(_message.Message):
-    __slots__ = ("slot_grace", "expiration", "validation_window", "unit_price")
+    __slots__ = ("slot_grace", "expiration", "validation_window", "unit_price", "validation_rate_bps", "validation_rate_min_bps", "reputation_epochs", "false_positive_rate_bps", "invalidation_probability_millionths", "measurement_window")
     SLOT_GRACE_FIELD_NUMBER: _ClassVar[int]
     EXPIRATION_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_WINDOW_FIELD_NUMBER: _ClassVar[int]
     UNIT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_RATE_MIN_BPS_FIELD_NUMBER: _ClassVar[int]
+    REPUTATION_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    FALSE_POSITIVE_RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATION_PROBABILITY_MILLIONTHS_FIELD_NUMBER: _ClassVar[int]
+    MEASUREMENT_WINDOW_FIELD_NUMBER: _ClassVar[int]
     slot_grace: int
     expiration: int
     validation_window: int
     unit_price: int
-    def __init__(self, slot_grace: _Optional[int] = ..., expiration: _Optional[int] = ..., validation_window: _Optional[int] = ..., unit_price: _Optional[int] = ...) -> None: ...
+    validation_rate_bps: int
+    validation_rate_min_bps: int
+    reputation_epochs: int
+    false_positive_rate_bps: int
+    invalidation_probability_millionths: int
+    measurement_window: int
+    def __init__(self, slot_grace: _Optional[int] = ..., expiration: _Optional[int] = ..., validation_window: _Optional[int] = ..., unit_price: _Optional[int] = ..., validation_rate_bps: _Optional[int] = ..., validation_rate_min_bps: _Optional[int] = ..., reputation_epochs: _Optional[int] = ..., false_positive_rate_bps: _Optional[int] = ..., invalidation_probability_millionths: _Optional[int] = ..., measurement_window: _Optional[int] = ...) -> None: ...
+
+class MaintenanceParams(_message.Message):
+    __slots__ = ("credit_per_good_epoch", "credit_max", "notice", "max_concurrent_bps")
+    CREDIT_PER_GOOD_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_MAX_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_BPS_FIELD_NUMBER: _ClassVar[int]
+    credit_per_good_epoch: int
+    credit_max: int
+    notice: int
+    max_concurrent_bps: int
+    def __init__(self, credit_per_good_epoch: _Optional[int] = ..., credit_max: _Optional[int] = ..., notice: _Optional[int] = ..., max_concurrent_bps: _Optional[int] = ...) -> None: ...

@@ -130,6 +130,38 @@ class PocOutcome(_message.Message):
     slots: int
     def __init__(self, participant: _Optional[str] = ..., outcome: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., honest_power: _Optional[int] = ..., fraud_power: _Optional[int] = ..., power: _Optional[int] = ..., honest_slots: _Optional[int] = ..., fraud_slots: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
 
+class WeighedNode(_message.Message):
+    __slots__ = ("node_id", "poc_weight", "weight_source", "unproved", "gone", "barred", "preserved", "nonces", "weight_old", "unproved_old", "scale_new", "scale_old", "requests_finished", "requests_missed")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    POC_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    UNPROVED_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
+    BARRED_FIELD_NUMBER: _ClassVar[int]
+    PRESERVED_FIELD_NUMBER: _ClassVar[int]
+    NONCES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_OLD_FIELD_NUMBER: _ClassVar[int]
+    UNPROVED_OLD_FIELD_NUMBER: _ClassVar[int]
+    SCALE_NEW_FIELD_NUMBER: _ClassVar[int]
+    SCALE_OLD_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_MISSED_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    poc_weight: int
+    weight_source: _reasons_pb2.Reason
+    unproved: int
+    gone: bool
+    barred: bool
+    preserved: bool
+    nonces: int
+    weight_old: int
+    unproved_old: int
+    scale_new: int
+    scale_old: int
+    requests_finished: int
+    requests_missed: int
+    def __init__(self, node_id: _Optional[str] = ..., poc_weight: _Optional[int] = ..., weight_source: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., unproved: _Optional[int] = ..., gone: bool = ..., barred: bool = ..., preserved: bool = ..., nonces: _Optional[int] = ..., weight_old: _Optional[int] = ..., unproved_old: _Optional[int] = ..., scale_new: _Optional[int] = ..., scale_old: _Optional[int] = ..., requests_finished: _Optional[int] = ..., requests_missed: _Optional[int] = ...) -> None: ...
+
 class MsgSubmitPocBatch(_message.Message):
     __slots__ = ("creator", "poc_stage_start_height", "node_id", "batch_id", "nonce_first", "nonce_count", "nonces", "claims", "root")
     CREATOR_FIELD_NUMBER: _ClassVar[int]
@@ -323,5 +355,5 @@ class StageNodeWeight(_message.Message):
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     poc_stage_start_height: int
     participant: str
-    weight: _epochs_pb2.NodeWeight
-    def __init__(self, poc_stage_start_height: _Optional[int] = ..., participant: _Optional[str] = ..., weight: _Optional[_Union[_epochs_pb2.NodeWeight, _Mapping]] = ...) -> None: ...
+    weight: WeighedNode
+    def __init__(self, poc_stage_start_height: _Optional[int] = ..., participant: _Optional[str] = ..., weight: _Optional[_Union[WeighedNode, _Mapping]] = ...) -> None: ...

@@ -22,6 +22,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_UNPROVED: _ClassVar[Reason]
     REASON_MIN_SERVED: _ClassVar[Reason]
     REASON_AVAILABILITY: _ClassVar[Reason]
+    REASON_MAINTENANCE: _ClassVar[Reason]
     REASON_MINED: _ClassVar[Reason]
     REASON_PRESERVED: _ClassVar[Reason]
     REASON_GENESIS: _ClassVar[Reason]
@@ -29,6 +30,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_UNDECIDED: _ClassVar[Reason]
     REASON_FRAUD: _ClassVar[Reason]
     REASON_NOT_IN_REGISTRY: _ClassVar[Reason]
+    REASON_THROUGHPUT_SHORTFALL: _ClassVar[Reason]
     REASON_ACCEPTED: _ClassVar[Reason]
     REASON_OUTSIDE_WINDOW: _ClassVar[Reason]
     REASON_WRONG_START_HEIGHT: _ClassVar[Reason]
@@ -60,6 +62,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_FINISHED: _ClassVar[Reason]
     REASON_EXPIRED: _ClassVar[Reason]
     REASON_NO_SLOT_IN_FORCE: _ClassVar[Reason]
+    REASON_INVALIDATED: _ClassVar[Reason]
     REASON_MISBEHAVIOUR: _ClassVar[Reason]
     REASON_INVALID_INFERENCES: _ClassVar[Reason]
     REASON_NO_EPOCH_DATA: _ClassVar[Reason]
@@ -88,6 +91,7 @@ REASON_PARTICIPANT_INVALID: Reason
 REASON_UNPROVED: Reason
 REASON_MIN_SERVED: Reason
 REASON_AVAILABILITY: Reason
+REASON_MAINTENANCE: Reason
 REASON_MINED: Reason
 REASON_PRESERVED: Reason
 REASON_GENESIS: Reason
@@ -95,6 +99,7 @@ REASON_NO_NONCES: Reason
 REASON_UNDECIDED: Reason
 REASON_FRAUD: Reason
 REASON_NOT_IN_REGISTRY: Reason
+REASON_THROUGHPUT_SHORTFALL: Reason
 REASON_ACCEPTED: Reason
 REASON_OUTSIDE_WINDOW: Reason
 REASON_WRONG_START_HEIGHT: Reason
@@ -126,6 +131,7 @@ REASON_NO_WEIGHT: Reason
 REASON_FINISHED: Reason
 REASON_EXPIRED: Reason
 REASON_NO_SLOT_IN_FORCE: Reason
+REASON_INVALIDATED: Reason
 REASON_MISBEHAVIOUR: Reason
 REASON_INVALID_INFERENCES: Reason
 REASON_NO_EPOCH_DATA: Reason
