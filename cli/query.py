@@ -16,6 +16,10 @@ MODULES = {
     "models": ("protocol.gen.evergrid.models.v1.models_pb2", "The registry of governance models."),
     "hardware": ("protocol.gen.evergrid.hardware.v1.hardware_pb2", "Participants and their MLNodes."),
     "epochs": ("protocol.gen.evergrid.epochs.v1.epochs_pb2", "Epochs, their groups and stages."),
+    "participants": (
+        "protocol.gen.evergrid.participants.v1.participants_pb2",
+        "The state of participants.",
+    ),
     "poc": ("protocol.gen.evergrid.poc.v1.poc_pb2", "Proof of Compute: batches, verdicts, weights."),
     "uptime": (
         "protocol.gen.evergrid.uptime.v1.uptime_pb2",

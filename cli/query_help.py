@@ -53,6 +53,8 @@ HELP = {
     "models list": "All models of the registry.",
     "models show": "A model of the registry, and whether it is being retired.",
     "poc batches": "The batches of a stage.",
+    "participants participant-state": "The state of one participant, and what it is excluded from.",
+    "participants participant-states": "The states of all participants, or those in one state.",
     "poc batches-for-model": "The batches of a stage by nodes that serve a model.",
     "poc model-power": "The power that a model got from a stage.",
     "poc node-nonces": "How many nonces each node has in a stage.",
