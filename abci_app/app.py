@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from abci_app import stages
 from abci_app.ante import ante_chain
+from abci_app.block_ends import PRUNE_BUDGET, begin_block, end_block
 from abci_app.kernel.block import (
     MACHINE_FAILURES,
     TxResult,
@@ -31,23 +32,22 @@ from abci_app.kernel.tx import decode
 from abci_app.modules import auth, authz, bank, epochs, gov, hardware, inference, models, poc, rewards, uptime
 from abci_app.query import QueryRouter
 from protocol.gen.evergrid.app.v1 import app_pb2
-from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from protocol.gen.tendermint.crypto import keys_pb2
 from protocol.gen.tendermint.types import params_pb2
 from protocol.pool import POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from abci_app.kernel.kv import Reader
     from abci_app.kernel.module import Module
     from abci_app.kernel.store import KV, Staged, Store
     from abci_app.kernel.tx import Tx
+    from abci_app.stages import AroundStep
 
 APP_VERSION = 1
 SOFTWARE_VERSION = "0.1.0"
-PRUNE_BUDGET = 500
 DECODED_MAX = 20_000
 
 # Genesis runs in this order: a module may read those before it.
@@ -71,16 +71,6 @@ CONSENSUS_PARAMS: Item[params_pb2.ConsensusParams] = Item("app/consensus_params"
 # Names of the store's parts, as the collections declare them; those that begin with a tilde are bulk.
 STORES: tuple[str, ...] = tuple(sorted({name.partition("/")[0] for name in NAMES}))
 
-PRUNED: tuple[Callable[[Context, int], int], ...] = (
-    poc.prune,
-    uptime.prune,
-    inference.prune,
-    rewards.prune,
-    epochs.prune,
-    hardware.prune,
-    authz.prune,
-)
-
 
 class GenesisError(ValueError):
     """The genesis state cannot work; the text lists every reason."""
@@ -93,6 +83,7 @@ class BlockReport:
     height: int
     results: tuple[tuple[str, TxResult], ...]
     events: tuple[Event, ...]
+    pruned: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -102,29 +93,11 @@ class _Pending:
     report: BlockReport
 
 
-def begin_block(ctx: Context, misbehaviour: Iterable[bytes]) -> None:
-    """Whoever misbehaved in consensus (20-byte addresses of validators) loses its power in this block."""
-    for consensus_address in sorted(misbehaviour):
-        participant = hardware.participant_by_consensus_address(ctx, consensus_address)
-        if participant is not None:
-            epochs.invalidate(ctx, participant.address, reasons_pb2.REASON_MISBEHAVIOUR)
-
-
-def end_block(ctx: Context) -> None:
-    """What follows a block's transactions. An exception here is our own bug and stops the node."""
-    inference.close_due(ctx)
-    stages.run_due(ctx)
-    gov.end_block(ctx)
-    rewards.pay_settlements(ctx)
-    budget = PRUNE_BUDGET
-    for prune in PRUNED:
-        budget -= prune(ctx, budget)
-
-
 class App:
     """The chain behind the ABCI server.
 
-    `verify_all` checks many signatures at once, on the node's threads.
+    `verify_all` checks many signatures at once, on the node's threads. Each named step at the end of a block
+    runs within `around_step`, so that the node can take its time.
     """
 
     def __init__(
@@ -134,11 +107,13 @@ class App:
         verify_all: Callable[[list[tuple[bytes, bytes, bytes]]], list[bool]] | None = None,
         on_bug: Callable[[str, BaseException], None] = lambda _where, _bug: None,
         on_commit: Callable[[App, BlockReport], None] = lambda _app, _report: None,
+        around_step: AroundStep = nullcontext,
         retain_heights: int = 1000,
     ) -> None:
         self.store = store
         self._verify_all = verify_all
         self._on_commit = on_commit
+        self._around_step = around_step
         self.retain_heights = retain_heights
         self.on_bug = on_bug
         self._runner = TxRunner(ante_chain(), on_bug)
@@ -265,7 +240,7 @@ class App:
         begin_block(ctx, (misbehaviour.validator.address for misbehaviour in req.misbehavior))
         begun = len(ctx.events)
         results = [self._runner.run(overlay, block, raw, Mode.DELIVER, tx) for raw, tx in txs]
-        end_block(ctx)
+        pruned = end_block(ctx, self._around_step)
         LAST_BLOCK.set(
             ctx,
             app_pb2.LastBlock(
@@ -276,7 +251,7 @@ class App:
 
         staged = self.store.stage(self._with_genesis(overlay), block.height)
         kinds = (_kind(tx) for _, tx in txs)
-        report = BlockReport(block.height, tuple(zip(kinds, results, strict=True)), tuple(ctx.events))
+        report = BlockReport(block.height, tuple(zip(kinds, results, strict=True)), tuple(ctx.events), pruned)
         self._pending = _Pending(staged, block, report)
         tail = abci.ResponseFinalizeBlock(
             validator_updates=[_validator_update(key, power) for key, power in updates],

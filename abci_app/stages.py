@@ -6,6 +6,7 @@ its own and whose flag is unset, in the table's order, so no height can skip or 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,13 @@ from abci_app.modules import epochs, inference, models, poc, rewards, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from abci_app.kernel.context import Context
     from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord
+
+    # What the node puts around each named step; a step neither sees it nor depends on it.
+    AroundStep = Callable[[str], AbstractContextManager[object]]
 
 
 def end_of_poc_stage(ctx: Context, record: EpochRecord) -> None:
@@ -78,8 +83,8 @@ TABLE: tuple[Stage, ...] = (
 )
 
 
-def run_due(ctx: Context) -> None:
-    """Runs every stage that is due and not done.
+def run_due(ctx: Context, around_step: AroundStep = nullcontext) -> None:
+    """Runs every stage that is due and not done, each of its steps within `around_step` of the step's name.
 
     The record of the next epoch is written as the first act of all.
     """
@@ -95,7 +100,8 @@ def run_due(ctx: Context) -> None:
             continue
         epochs.mark_stage_done(ctx, record, stage.name)
         for step in stage.steps:
-            step(ctx, _current(ctx, record.index))
+            with around_step(step.__name__):
+                step(ctx, _current(ctx, record.index))
 
 
 def _current(ctx: Context, index: int) -> EpochRecord:

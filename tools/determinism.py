@@ -19,6 +19,7 @@ CONSENSUS = (
     "abci_app/modules",
     "abci_app/stages.py",
     "abci_app/ante.py",
+    "abci_app/block_ends.py",
     "abci_app/app.py",
     "protocol",
 )

@@ -126,6 +126,10 @@ class Store:
         """The lowest height that `at` serves, 0 before the first commit."""
         return read_progress(self._backend).height_lowest
 
+    def sizes(self) -> dict[str, int]:
+        """Number of keys in each store that has a tree, at the last committed height."""
+        return {name: root.size if root else 0 for name, root in sorted(self._roots.items())}
+
     def stage(self, changes: Mapping[bytes, bytes | None], height: int) -> Staged:
         """The version that follows when the changes (None: removed) are made in key order; writes nothing."""
         assert height == self.version + 1 or (self.version == 0 and height > 0), (

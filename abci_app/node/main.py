@@ -65,6 +65,7 @@ def _open(settings: NodeSettings, stack: ExitStack) -> Server:
         verify_all=verifier.verify,
         on_bug=observer.on_bug,
         on_commit=observer.on_commit,
+        around_step=observer.around_step,
         retain_heights=settings.retain_heights,
     )
     comet = CometRpc(settings.rpc_url)

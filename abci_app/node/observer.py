@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 from abci_app.modules import epochs
@@ -22,6 +22,8 @@ from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from abci_app.app import App, BlockReport
     from abci_app.kernel.block import TxResult
     from abci_app.kernel.context import Context, Event
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 SCHEMA_VERSION: Final = "1"
 NEVG_PER_EVG: Final = 10**9
 OTHERS: Final = "others"
+STEP_BUCKETS_SECONDS: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 # After a block with one of these the epoch's data or a registry is not what it was.
 CHANGES: Final = frozenset(
@@ -94,6 +97,17 @@ class Observer:
         self._rejected = counter("poc_batches_rejected", "Batches refused in blocks, by reason.", "reason")
         self._votes = counter("poc_validation_votes", "Verdicts on participants, by verdict.", "result")
         self._stops = counter("slot_allocation_stop", "Draws, by why they stopped.", "model_id", "reason")
+        self._pruned = counter("prune_deleted", "Entries removed as too old, by module.", "collection")
+        self._keys = Gauge(
+            "evergrid_state_keys", "Keys in the state, by their first part.", ["prefix"], registry=registry
+        )
+        self._steps = Histogram(
+            "evergrid_end_block_step_seconds",
+            "Time that a step at the end of a block took.",
+            ["step"],
+            buckets=STEP_BUCKETS_SECONDS,
+            registry=registry,
+        )
         self._settled = counter("reward_settled_coins", "Rewards and fees paid, in EVG.", "participant")
         self._bugs = counter("internal_errors", "Errors of the node's own code, by place.", "where")
 
@@ -105,6 +119,10 @@ class Observer:
             self._take_in(app, report)
         except Exception as bug:  # noqa: BLE001 - counted and logged by the next line
             self.on_bug("observer", bug)
+
+    def around_step(self, step: str) -> AbstractContextManager[object]:
+        """Takes the time of a step."""
+        return self._steps.labels(step).time()
 
     def on_bug(self, where: str, bug: BaseException) -> None:
         """Counts an error of our own and writes its traceback to the log."""
@@ -136,6 +154,10 @@ class Observer:
             self._count_tx(kind, result)
         for event in report.events:
             self._count_event(event)
+        for prefix, size in app.store.sizes().items():
+            self._keys.labels(prefix).set(size)
+        for module, count in report.pruned:
+            self._pruned.labels(module).inc(count)
         # Made here, where this height is still the latest: older ones have no bulk data.
         ctx = app.context_at(report.height)
         self._stage = gauges.stage_gauges(ctx)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from abci_app import block_ends
 from abci_app.app import BlockReport
 from abci_app.kernel.block import TxResult
 from abci_app.kernel.context import Event
@@ -31,6 +32,7 @@ class Watched:
         bob = GenesisParticipant("bob", nodes=(GenesisNode("b1", (MODEL,), 260),))
         self.chain = Chain(app_state([alice, bob], [a_model(MODEL)], funded=["carol"]))
         self.chain.app._on_commit = self.observer.on_commit
+        self.chain.app._around_step = self.observer.around_step
 
     def run_to(self, height: int) -> None:
         """One block after another, each read before the next, as blocks of a second would be."""
@@ -123,6 +125,34 @@ def test_transactions_are_counted_by_message_and_code(watched: Watched) -> None:
     assert watched.value("tx_total", msg=name, code="sdk/5") == 1
     assert watched.value("tx_total", msg="undecoded", code="sdk/2") == 1
     assert watched.value("tx_gas_used_total", msg=name) == good.gas_used + bad.gas_used
+
+
+def test_each_step_at_the_end_of_a_block_is_timed(watched: Watched) -> None:
+    watched.run_to(70)
+
+    def count(step: str) -> float | None:
+        return watched.value("end_block_step_seconds_count", step=step)
+
+    assert count("close_inferences") == count("prune") == 70
+    assert count("assign_poc_slots") == len([9, 39, 69])
+
+
+def test_the_keys_of_each_part_of_the_state_are_counted(watched: Watched) -> None:
+    watched.run_to(2)
+
+    keys = sum(1 for _ in watched.chain.store.iterate(b"bank/", b"bank0"))
+    assert watched.value("state_keys", prefix="bank") == keys > 0
+
+
+def test_what_pruning_removes_is_counted_by_module(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        block_ends, "PRUNED", (("poc", lambda _ctx, _budget: 498), ("epochs", lambda _ctx, left: left))
+    )
+
+    watched.run_to(2)
+
+    assert watched.value("prune_deleted_total", collection="poc") == 2 * 498
+    assert watched.value("prune_deleted_total", collection="epochs") == 2 * 2
 
 
 def report(*results: tuple[str, TxResult], events: tuple[Event, ...] = ()) -> BlockReport:
