@@ -20,7 +20,7 @@ HASH = "ab" * 32
 def measured(total: int, *missed: int, invalid: bool = False) -> int:
     return availability(
         total=total, missed_by_creator=missed, invalid=invalid, inferences_min=10, tolerance_bps=1000
-    )
+    ).bps
 
 
 def test_availability_of_the_worked_epoch() -> None:

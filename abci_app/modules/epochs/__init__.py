@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abci_app.kernel.module import Module
 from abci_app.modules.epochs import handlers, profiles, queries
+from abci_app.modules.epochs.explain import explain_validator, places_of
+from abci_app.modules.epochs.formation import node_throughput
 from abci_app.modules.epochs.genesis import export_genesis, init_genesis, validate_genesis
 from abci_app.modules.epochs.groups import (
     dropped_record,
@@ -14,8 +16,10 @@ from abci_app.modules.epochs.groups import (
     is_published,
     member,
     members,
+    oldest_retained,
     params,
     record,
+    record_of_poc,
     set_group,
     set_member,
     slot_in_force,
@@ -52,6 +56,7 @@ __all__ = [
     "default_params",
     "dropped_record",
     "effective_record",
+    "explain_validator",
     "extend_epoch",
     "extension_reason",
     "form_upcoming_group",
@@ -64,15 +69,19 @@ __all__ = [
     "mark_stage_done",
     "member",
     "members",
+    "node_throughput",
+    "oldest_retained",
     "open_poc",
     "params",
     "params_errors",
+    "places_of",
     "power_cap",
     "profiles",
     "prune",
     "publish_group",
     "queries",
     "record",
+    "record_of_poc",
     "set_group",
     "set_member",
     "set_validation_seed",

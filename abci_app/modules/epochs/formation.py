@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from protocol.gen.evergrid.hardware.v1.hardware_pb2 import Participant, RegisteredNode
     from protocol.gen.evergrid.models.v1.models_pb2 import Model
 
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A participant with its nodes as the registry holds them at E, each with what the PoC proved of it."""

@@ -62,6 +62,20 @@ def dropped_record(ctx: Context) -> EpochRecord | None:
     return DROPPED.get(ctx)
 
 
+def record_of_poc(ctx: Context, index: int) -> EpochRecord | None:
+    """The record of the last PoC that was to make an epoch, also where an extension dropped it; or None."""
+    found = RECORDS.get(ctx, index)
+    dropped = DROPPED.get(ctx)
+    if found is None and dropped is not None and dropped.index == index:
+        return dropped
+    return found
+
+
+def oldest_retained(ctx: Context) -> int:
+    """The first epoch whose group and record are still kept."""
+    return max(0, state(ctx).epoch_effective - params(ctx).epoch.retention_epochs)
+
+
 def group(ctx: Context, epoch: int, model_id: str = "") -> EpochGroup | None:
     """The head of a group, or None; the parent without a model id. It stands before it is published."""
     return GROUPS.get(ctx, (epoch, model_id)) if "\0" not in model_id else None

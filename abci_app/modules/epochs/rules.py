@@ -93,19 +93,36 @@ def power_cap(weights: Sequence[int], max_individual_power_bps: int) -> list[int
     return [min(weight, limit) for weight in weights]
 
 
+@dataclass(frozen=True, slots=True)
+class PowerLimit:
+    """The most power that one member may have, and what it follows from: the larger of the two limits."""
+
+    limit: int
+    # At which the largest power is just the share of the sum that `bps` allows.
+    share_limit: int
+    # At which the powers sum to half of the weights.
+    half_limit: int
+    bps: int
+
+
 def power_limit(weights: Sequence[int], max_individual_power_bps: int) -> int:
     """The most power that one member may have (protocol, section 9); weights > 0, in any order.
 
     No one holds more than the cap's share of the sum, unless powers then summed to less than half of the
     weights: so no one's share more than doubles by capping others.
     """
-    if not weights:
-        return 0
+    return power_limit_trace(weights, max_individual_power_bps).limit
+
+
+def power_limit_trace(weights: Sequence[int], max_individual_power_bps: int) -> PowerLimit:
+    """`power_limit` with what it follows from; of one member there is no cap."""
     ascending = sorted(weights)
-    if len(ascending) == 1:
-        return ascending[0]
+    if len(ascending) <= 1:
+        alone = ascending[0] if ascending else 0
+        return PowerLimit(alone, alone, alone, BPS)
     bps = max(max_individual_power_bps, _CAP_AT_LEAST.get(len(ascending), 0))
-    return max(_share_limit(ascending, bps), _half_limit(ascending))
+    share, half = _share_limit(ascending, bps), _half_limit(ascending)
+    return PowerLimit(max(share, half), share, half, bps)
 
 
 def _share_limit(ascending: Sequence[int], bps: int) -> int:

@@ -115,15 +115,23 @@ def _candidates(ctx: Context, participants: Sequence[ActiveParticipant]) -> list
 
 
 def extension_reason(ctx: Context, record: EpochRecord) -> Reason | None:
-    """Why the switch to the group that was just formed must not happen; None where it may."""
+    """Why the switch to the group that was just formed must not happen; None where it may.
+
+    The record keeps the numbers that decided it.
+    """
     upcoming = list(members(ctx, record.index))
-    return extension(
+    decision = extension(
         powers=voting_powers(ctx),
         next_powers={each.member_address: each.voting_power for each in upcoming},
         next_weights={each.member_address: each.weight for each in upcoming},
         extensions=state(ctx).extensions,
         params=record.params.epoch,
-    ).reason
+    )
+    stored = RECORDS.require(ctx, record.index)
+    stored.effective_power, stored.retained_power = decision.effective_power, decision.retained_power
+    stored.extensions = state(ctx).extensions
+    _store(ctx, record, stored)
+    return decision.reason
 
 
 def extend_epoch(ctx: Context, record: EpochRecord, reason: Reason) -> None:

@@ -163,7 +163,12 @@ def get_node_weight(
     Until the PoC is decided this is the number of its nonces so far, with no source.
     """
     if decided := state.WEIGHTS.get(ctx, (height_start, participant, node_id)):
-        return decided
+        return epochs_pb2.NodeWeight(
+            node_id=node_id,
+            poc_weight=decided.poc_weight,
+            weight_source=decided.weight_source,
+            unproved=decided.unproved,
+        )
     nonces = state.NODES.get(ctx, (height_start, participant, node_id))
     if nonces is None:
         return None

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from abci_app.kernel.collections import STR, U64, KeySet, Map
-from protocol.gen.evergrid.epochs.v1.epochs_pb2 import NodeWeight
-from protocol.gen.evergrid.poc.v1.poc_pb2 import NodeNonces, PocBatch, PocOutcome, PocTally, PocValidation
+from protocol.gen.evergrid.poc.v1.poc_pb2 import (
+    NodeNonces,
+    PocBatch,
+    PocOutcome,
+    PocTally,
+    PocValidation,
+    WeighedNode,
+)
 
 BatchKey = tuple[int, str, str, int]  # start height, participant, node_id, first nonce
 NodeKey = tuple[int, str, str]  # start height, participant, node_id
@@ -23,4 +29,4 @@ DROPPED: KeySet[int] = KeySet("poc/dropped", U64)
 CLAIMS: Map[BatchKey, bytes] = Map("~poc/claims", (U64, STR, STR, U64), bytes)
 NONCES: Map[BatchKey, bytes] = Map("~poc/nonces", (U64, STR, STR, U64), bytes)
 # Why each node has the weight that it has; consensus does not read it again.
-WEIGHTS: Map[NodeKey, NodeWeight] = Map("~poc/weights", (U64, STR, STR), NodeWeight)
+WEIGHTS: Map[NodeKey, WeighedNode] = Map("~poc/weights", (U64, STR, STR), WeighedNode)

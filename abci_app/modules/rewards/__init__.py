@@ -8,6 +8,7 @@ from abci_app.kernel.module import Module
 from abci_app.modules import auth, bank
 from abci_app.modules.epochs.param_checks import SUPPLY_MAX
 from abci_app.modules.rewards import queries, state
+from abci_app.modules.rewards.explain import explain_reward
 from abci_app.modules.rewards.steps import (
     get_participant_model_coverage,
     get_settle_amount,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODULE",
+    "explain_reward",
     "get_participant_model_coverage",
     "get_settle_amount",
     "get_settle_amounts",

@@ -12,6 +12,7 @@ from protocol.gen.evergrid.reasons.v1.reasons_pb2 import (
     REASON_MISSED_INFERENCES,
     REASON_NO_WEIGHT,
     REASON_NOT_COVERED,
+    REASON_PARTICIPANT_INVALID,
     REASON_SUPPLY_CAP,
 )
 
@@ -30,6 +31,7 @@ class Member:
     weight: int
     availability_bps: int
     covered: bool
+    invalid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class Settlement:
     bonuses: int
     community_pool: int
     shares: tuple[Share, ...]
+    # What it began with: the emission's reward, and what could still be minted under the cap.
+    reward_before_cap: int = 0
+    left_under_cap: int = 0
 
     @property
     def minted(self) -> int:
@@ -100,7 +105,8 @@ def settle(params: RewardParams, reward: int, left_under_cap: int, members: Sequ
     """
     weight_total = sum(member.weight for member in members)
     if weight_total == 0:
-        return Settlement(0, 0, 0, tuple(Share(member, 0, 0, (REASON_NO_WEIGHT,)) for member in members))
+        none = tuple(Share(member, 0, 0, no_share(invalid=member.invalid)) for member in members)
+        return Settlement(0, 0, 0, none, reward, left_under_cap)
     capped = min(reward, left_under_cap)
     if params.coverage_bonus_mode == COVERAGE_BONUS_MODE_SHARED:
         bases, bonuses = _shared(params, capped, members), [0] * len(members)
@@ -121,7 +127,12 @@ def settle(params: RewardParams, reward: int, left_under_cap: int, members: Sequ
         Share(member, base, bonus, _reasons(member, capped=cut or capped < reward))
         for member, base, bonus in zip(members, bases, bonuses, strict=True)
     )
-    return Settlement(capped, sum(bonuses), capped - sum(bases), shares)
+    return Settlement(capped, sum(bonuses), capped - sum(bases), shares, reward, left_under_cap)
+
+
+def no_share(*, invalid: bool) -> tuple[Reason, ...]:
+    """Why one without weight, or in an epoch without weight, gets nothing."""
+    return (REASON_NO_WEIGHT, REASON_PARTICIPANT_INVALID) if invalid else (REASON_NO_WEIGHT,)
 
 
 def _shared(params: RewardParams, reward: int, members: Sequence[Member]) -> list[int]:
@@ -140,7 +151,9 @@ def _reasons(member: Member, *, capped: bool) -> tuple[Reason, ...]:
     reasons = [REASON_COVERED if member.covered else REASON_NOT_COVERED]
     if member.weight == 0:
         reasons.append(REASON_NO_WEIGHT)
-    if member.availability_bps < BPS:
+    if member.invalid:
+        reasons.append(REASON_PARTICIPANT_INVALID)
+    elif member.availability_bps < BPS:
         reasons.append(REASON_MISSED_INFERENCES)
     if capped:
         reasons.append(REASON_SUPPLY_CAP)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from abci_app.modules import auth, bank, epochs, inference
 from abci_app.modules.rewards import rules, state
 from protocol.address import module_account
+from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_PARTICIPANT_INVALID
 from protocol.gen.evergrid.rewards.v1.rewards_pb2 import Emission, EpochSettlement, SettleAmount
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def settle_epoch(ctx: Context, record: EpochRecord) -> None:
         community_pool=settlement.community_pool,
         fees=fees,
         weight_total=sum(share.member.weight for share in settlement.shares),
+        reward_before_cap=settlement.reward_before_cap,
+        left_under_cap=settlement.left_under_cap,
         participants=len({*counted, *shares}),
     )
     state.SETTLEMENTS.set(ctx, ending, summary)
@@ -90,15 +93,18 @@ def settle_epoch(ctx: Context, record: EpochRecord) -> None:
 def get_settle_amounts(ctx: Context, epoch: int, params: RewardParams) -> rules.Settlement:
     """How the reward of an ending epoch is split over its members."""
     models, weights = model_weights(ctx, epoch)
-    members = [
-        rules.Member(
-            address=address,
-            weight=sum(by_model.values()),
-            availability_bps=inference.availability_bps(ctx, epoch, address),
-            covered=_coverage(ctx, epoch, models, by_model).covered,
+    members = []
+    for address, by_model in sorted(weights.items()):
+        availability = inference.availability(ctx, epoch, address)
+        members.append(
+            rules.Member(
+                address=address,
+                weight=sum(by_model.values()),
+                availability_bps=availability.bps,
+                covered=_coverage(ctx, epoch, models, by_model).covered,
+                invalid=availability.reason == REASON_PARTICIPANT_INVALID,
+            )
         )
-        for address, by_model in sorted(weights.items())
-    ]
     emission = emission_of(ctx, params)
     # The genesis group bears the network before its first PoC; nothing was proved, so nothing is minted.
     reward = emission.reward_next if epoch else 0
@@ -110,8 +116,14 @@ def get_settle_amounts(ctx: Context, epoch: int, params: RewardParams) -> rules.
 def get_settle_amount(ctx: Context, epoch: int, participant: str, share: rules.Share | None) -> SettleAmount:
     """What one participant gets of an epoch, without its fees."""
     if share is None:
-        availability = inference.availability_bps(ctx, epoch, participant)
-        return SettleAmount(epoch_index=epoch, participant=participant, availability_bps=availability)
+        availability = inference.availability(ctx, epoch, participant)
+        invalid = availability.reason == REASON_PARTICIPANT_INVALID
+        return SettleAmount(
+            epoch_index=epoch,
+            participant=participant,
+            availability_bps=availability.bps,
+            reasons=rules.no_share(invalid=invalid),
+        )
     return SettleAmount(
         epoch_index=epoch,
         participant=participant,

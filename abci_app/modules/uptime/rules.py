@@ -73,7 +73,15 @@ def eligibility(
     node: NodeFacts, params: params_pb2.UptimeParams, *, anyone_served: bool
 ) -> reasons_pb2.Reason:
     """ELIGIBLE, or the first reason why a node may not be drawn."""
-    checks = (
+    checks = eligibility_checks(node, params, anyone_served=anyone_served)
+    return next((reason for wrong, reason in checks if wrong), ELIGIBLE)
+
+
+def eligibility_checks(
+    node: NodeFacts, params: params_pb2.UptimeParams, *, anyone_served: bool
+) -> tuple[tuple[bool, reasons_pb2.Reason], ...]:
+    """Every check in its order: whether it speaks against the node, and the reason that it stands for."""
+    return (
         # First, since an INVALID participant's nodes have lost their slots as well.
         (node.participant_invalid, reasons_pb2.REASON_PARTICIPANT_INVALID),
         (not node.serves, reasons_pb2.REASON_NOT_SERVING),
@@ -84,7 +92,6 @@ def eligibility(
         (anyone_served and node.served < params.min_served, reasons_pb2.REASON_MIN_SERVED),
         (node.availability_bps < AVAILABLE_BPS, reasons_pb2.REASON_AVAILABILITY),
     )
-    return next((reason for wrong, reason in checks if wrong), ELIGIBLE)
 
 
 # the draw
@@ -102,6 +109,8 @@ class Candidate:
     # The epoch for whose PoC it was preserved last; 0: never.
     epoch_preserved: int = 0
     reason: reasons_pb2.Reason = ELIGIBLE
+    # What the reason follows from; kept with the trace.
+    facts: NodeFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,8 @@ class ModelDemand:
     capacity: int
     expected: int
     candidates: tuple[Candidate, ...]
+    # Whether any participant finished min_served inferences of it.
+    anyone_served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,10 @@ class Group:
     powers: Mapping[str, int]
     # How many of its nodes have weight, whatever they serve.
     nodes_weighted: Mapping[str, int]
+
+    def without_vote(self) -> list[str]:
+        """The members that have weight but no vote, by address."""
+        return [address for address in sorted(self.weights) if address not in self.powers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +160,15 @@ class Seed:
         return Draw(POC_SLOT_DOMAIN, self.chain_id, self.epoch_upcoming, self.block_hash, model_id)
 
 
+def guard_forbids(
+    held: int, total: int, members: int, params: params_pb2.UptimeParams, *, first_of_model: bool
+) -> bool:
+    """Whether so much voting power without a node to mine is too much of the total."""
+    if members <= 1 or (first_of_model and members < GUARD_MEMBERS_MIN):
+        return False
+    return held * BPS > params.voting_guard_bps * total
+
+
 @dataclass(slots=True)
 class _VotingGuard:
     """Watches, over all models, how much voting power participants hold that have no node left to mine."""
@@ -153,13 +177,17 @@ class _VotingGuard:
     params: params_pb2.UptimeParams
     serving: dict[str, int] = field(default_factory=dict)
     power_held: int = 0
+    power_total: int = 0
 
-    def forbids(self, participant: str, *, first_of_model: bool) -> bool:
-        members = len(self.group.powers)
-        if members <= 1 or (first_of_model and members < GUARD_MEMBERS_MIN):
-            return False
+    def __post_init__(self) -> None:
+        self.power_total = sum(self.group.powers.values())
+
+    def forbids(self, participant: str, *, first_of_model: bool) -> tuple[bool, int]:
+        """Whether a participant's next node must mine, and the power that would else be held."""
         held = self.power_held + self._power_completed(participant)
-        return held * BPS > self.params.voting_guard_bps * sum(self.group.powers.values())
+        return guard_forbids(
+            held, self.power_total, len(self.group.powers), self.params, first_of_model=first_of_model
+        ), held
 
     def add(self, participant: str) -> None:
         self.power_held += self._power_completed(participant)
@@ -196,6 +224,9 @@ def _allocate_model(
         stop=reasons_pb2.REASON_NO_ELIGIBLE,
         block_hash=seed.block_hash,
         order=place,
+        anyone_served=model.anyone_served,
+        without_vote=guard.group.without_vote(),
+        power_total=min(guard.power_total, U64_MAX),
     )
     allocation.turns.extend(_turn(each, each.reason) for each in model.candidates if each.reason != ELIGIBLE)
     waiting = _queues(model.candidates)
@@ -233,16 +264,15 @@ def _take_turn(
     if not waiting[node.participant]:
         del waiting[node.participant]
 
-    first = allocation.selected == 0
+    first, held = allocation.selected == 0, 0
     if not first and allocation.selected + node.throughput > allocation.limit:
         reason = reasons_pb2.REASON_OVER_LIMIT
-    elif guard.forbids(node.participant, first_of_model=first):
-        reason = reasons_pb2.REASON_VOTING_GUARD
     else:
-        reason = reasons_pb2.REASON_SELECTED
-    allocation.turns.append(
-        _turn(node, reason, selected_before=allocation.selected, drawn=drawn, weight_total=sum(weights))
-    )
+        forbidden, held = guard.forbids(node.participant, first_of_model=first)
+        reason = reasons_pb2.REASON_VOTING_GUARD if forbidden else reasons_pb2.REASON_SELECTED
+    turn = _turn(node, reason, selected_before=allocation.selected, drawn=drawn, weight_total=sum(weights))
+    turn.power_held = min(held, U64_MAX)
+    allocation.turns.append(turn)
     if reason != reasons_pb2.REASON_SELECTED:
         return
     guard.add(node.participant)
@@ -261,6 +291,7 @@ def _turn(
     drawn: int = 0,
     weight_total: int = 0,
 ) -> uptime_pb2.SlotTurn:
+    facts = node.facts or _NO_FACTS
     return uptime_pb2.SlotTurn(
         participant=node.participant,
         node_id=node.node_id,
@@ -269,4 +300,71 @@ def _turn(
         selected_before=selected_before,
         drawn=drawn,
         weight_total=weight_total,
+        sequence=node.sequence,
+        epoch_preserved=node.epoch_preserved,
+        serves=facts.serves,
+        pending_model_change=facts.pending_model_change,
+        disabled=facts.disabled,
+        participant_invalid=facts.participant_invalid,
+        unproved=facts.unproved,
+        served=facts.served,
+        availability_bps=facts.availability_bps,
+    )
+
+
+_NO_FACTS = NodeFacts(serves=False, throughput=0, availability_bps=0)
+
+
+# the draw again, from its trace
+
+
+def demand_of(allocation: uptime_pb2.SlotAllocation, params: params_pb2.UptimeParams) -> ModelDemand:
+    """What a draw began with, read from its trace: eligibility is decided anew from the facts in it."""
+    candidates = []
+    for turn in allocation.turns:
+        facts = facts_of(turn)
+        candidates.append(
+            Candidate(
+                participant=turn.participant,
+                node_id=turn.node_id,
+                throughput=turn.throughput,
+                sequence=turn.sequence,
+                epoch_preserved=turn.epoch_preserved,
+                reason=eligibility(facts, params, anyone_served=allocation.anyone_served),
+                facts=facts,
+            )
+        )
+    return ModelDemand(
+        allocation.model_id,
+        allocation.capacity,
+        allocation.expected,
+        tuple(candidates),
+        anyone_served=allocation.anyone_served,
+    )
+
+
+def facts_of(turn: uptime_pb2.SlotTurn) -> NodeFacts:
+    """What the draw knew of a node, read from its trace."""
+    return NodeFacts(
+        serves=turn.serves,
+        throughput=turn.throughput,
+        pending_model_change=turn.pending_model_change,
+        disabled=turn.disabled,
+        participant_invalid=turn.participant_invalid,
+        unproved=turn.unproved,
+        served=turn.served,
+        availability_bps=turn.availability_bps,
+    )
+
+
+def before_the_draw(model: ModelDemand, params: params_pb2.UptimeParams) -> uptime_pb2.SlotAllocation:
+    """What a draw would begin with: every node with NOT_DRAWN, or why it is not eligible."""
+    return uptime_pb2.SlotAllocation(
+        model_id=model.model_id,
+        capacity=model.capacity,
+        limit=slot_limit(model.capacity, params),
+        expected=model.expected,
+        target=min(bps_of(model.expected, params.poc_slot_headroom_bps), U64_MAX),
+        anyone_served=model.anyone_served,
+        turns=[_turn(each, each.reason or reasons_pb2.REASON_NOT_DRAWN) for each in model.candidates],
     )

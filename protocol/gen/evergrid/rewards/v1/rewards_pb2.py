@@ -26,7 +26,7 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as evergrid_dot_reasons
 from protocol.gen.google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n!evergrid/rewards/v1/rewards.proto\x12\x13\x65vergrid.rewards.v1\x1a!evergrid/reasons/v1/reasons.proto\x1a\x1cgoogle/api/annotations.proto\"\xa5\x02\n\x0cSettleAmount\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x04\x12\x18\n\x10\x61vailability_bps\x18\x04 \x01(\r\x12\x0f\n\x07\x63overed\x18\x05 \x01(\x08\x12\x0c\n\x04\x62\x61se\x18\x06 \x01(\x04\x12\r\n\x05\x62onus\x18\x07 \x01(\x04\x12\x0c\n\x04\x66\x65\x65s\x18\x08 \x01(\x04\x12\r\n\x05total\x18\t \x01(\x04\x12\x18\n\x10inferences_total\x18\n \x01(\x04\x12\x19\n\x11inferences_missed\x18\x0b \x01(\x04\x12\x13\n\x0bheight_paid\x18\x0c \x01(\x03\x12,\n\x07reasons\x18\r \x03(\x0e\x32\x1b.evergrid.reasons.v1.Reason\"\xd4\x01\n\x0f\x45pochSettlement\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0e\n\x06reward\x18\x03 \x01(\x04\x12\x0e\n\x06minted\x18\x04 \x01(\x04\x12\x0f\n\x07\x62onuses\x18\x05 \x01(\x04\x12\x16\n\x0e\x63ommunity_pool\x18\x06 \x01(\x04\x12\x0c\n\x04\x66\x65\x65s\x18\x07 \x01(\x04\x12\x14\n\x0cweight_total\x18\x08 \x01(\x04\x12\x14\n\x0cparticipants\x18\t \x01(\r\x12\x19\n\x11participants_paid\x18\n \x01(\r\"I\n\x08\x45mission\x12\x14\n\x0cminted_total\x18\x01 \x01(\x04\x12\x13\n\x0breward_next\x18\x02 \x01(\x04\x12\x12\n\nepoch_next\x18\x03 \x01(\x04\"0\n\x19QuerySettleAmountsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"\x8a\x01\n\x1aQuerySettleAmountsResponse\x12\x38\n\nsettlement\x18\x01 \x01(\x0b\x32$.evergrid.rewards.v1.EpochSettlement\x12\x32\n\x07\x61mounts\x18\x02 \x03(\x0b\x32!.evergrid.rewards.v1.SettleAmount\"\x16\n\x14QueryEmissionRequest\"H\n\x15QueryEmissionResponse\x12/\n\x08\x65mission\x18\x01 \x01(\x0b\x32\x1d.evergrid.rewards.v1.Emission\"P\n$QueryParticipantModelCoverageRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\"X\n\rModelCoverage\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x04\x12\x15\n\rweight_needed\x18\x03 \x01(\x04\x12\x0e\n\x06\x63ounts\x18\x04 \x01(\x08\"l\n%QueryParticipantModelCoverageResponse\x12\x0f\n\x07\x63overed\x18\x01 \x01(\x08\x12\x32\n\x06models\x18\x02 \x03(\x0b\x32\".evergrid.rewards.v1.ModelCoverage\"\xae\x01\n\x0cGenesisState\x12/\n\x08\x65mission\x18\x01 \x01(\x0b\x32\x1d.evergrid.rewards.v1.Emission\x12\x39\n\x0bsettlements\x18\x02 \x03(\x0b\x32$.evergrid.rewards.v1.EpochSettlement\x12\x32\n\x07\x61mounts\x18\x03 \x03(\x0b\x32!.evergrid.rewards.v1.SettleAmount2\x97\x04\n\x05Query\x12\xab\x01\n\rSettleAmounts\x12..evergrid.rewards.v1.QuerySettleAmountsRequest\x1a/.evergrid.rewards.v1.QuerySettleAmountsResponse\"9\x82\xd3\xe4\x93\x02\x33\x12\x31/evergrid/rewards/v1/settle_amounts/{epoch_index}\x12\x88\x01\n\x08\x45mission\x12).evergrid.rewards.v1.QueryEmissionRequest\x1a*.evergrid.rewards.v1.QueryEmissionResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/evergrid/rewards/v1/emission\x12\xd4\x01\n\x18ParticipantModelCoverage\x12\x39.evergrid.rewards.v1.QueryParticipantModelCoverageRequest\x1a:.evergrid.rewards.v1.QueryParticipantModelCoverageResponse\"A\x82\xd3\xe4\x93\x02;\x12\x39/evergrid/rewards/v1/coverage/{epoch_index}/{participant}b\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n!evergrid/rewards/v1/rewards.proto\x12\x13\x65vergrid.rewards.v1\x1a!evergrid/reasons/v1/reasons.proto\x1a\x1cgoogle/api/annotations.proto\"\xa5\x02\n\x0cSettleAmount\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x04\x12\x18\n\x10\x61vailability_bps\x18\x04 \x01(\r\x12\x0f\n\x07\x63overed\x18\x05 \x01(\x08\x12\x0c\n\x04\x62\x61se\x18\x06 \x01(\x04\x12\r\n\x05\x62onus\x18\x07 \x01(\x04\x12\x0c\n\x04\x66\x65\x65s\x18\x08 \x01(\x04\x12\r\n\x05total\x18\t \x01(\x04\x12\x18\n\x10inferences_total\x18\n \x01(\x04\x12\x19\n\x11inferences_missed\x18\x0b \x01(\x04\x12\x13\n\x0bheight_paid\x18\x0c \x01(\x03\x12,\n\x07reasons\x18\r \x03(\x0e\x32\x1b.evergrid.reasons.v1.Reason\"\x87\x02\n\x0f\x45pochSettlement\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0e\n\x06reward\x18\x03 \x01(\x04\x12\x0e\n\x06minted\x18\x04 \x01(\x04\x12\x0f\n\x07\x62onuses\x18\x05 \x01(\x04\x12\x16\n\x0e\x63ommunity_pool\x18\x06 \x01(\x04\x12\x0c\n\x04\x66\x65\x65s\x18\x07 \x01(\x04\x12\x14\n\x0cweight_total\x18\x08 \x01(\x04\x12\x14\n\x0cparticipants\x18\t \x01(\r\x12\x19\n\x11participants_paid\x18\n \x01(\r\x12\x19\n\x11reward_before_cap\x18\x0b \x01(\x04\x12\x16\n\x0eleft_under_cap\x18\x0c \x01(\x04\"I\n\x08\x45mission\x12\x14\n\x0cminted_total\x18\x01 \x01(\x04\x12\x13\n\x0breward_next\x18\x02 \x01(\x04\x12\x12\n\nepoch_next\x18\x03 \x01(\x04\"0\n\x19QuerySettleAmountsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"\x8a\x01\n\x1aQuerySettleAmountsResponse\x12\x38\n\nsettlement\x18\x01 \x01(\x0b\x32$.evergrid.rewards.v1.EpochSettlement\x12\x32\n\x07\x61mounts\x18\x02 \x03(\x0b\x32!.evergrid.rewards.v1.SettleAmount\"\x16\n\x14QueryEmissionRequest\"H\n\x15QueryEmissionResponse\x12/\n\x08\x65mission\x18\x01 \x01(\x0b\x32\x1d.evergrid.rewards.v1.Emission\"P\n$QueryParticipantModelCoverageRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\"X\n\rModelCoverage\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x04\x12\x15\n\rweight_needed\x18\x03 \x01(\x04\x12\x0e\n\x06\x63ounts\x18\x04 \x01(\x08\"l\n%QueryParticipantModelCoverageResponse\x12\x0f\n\x07\x63overed\x18\x01 \x01(\x08\x12\x32\n\x06models\x18\x02 \x03(\x0b\x32\".evergrid.rewards.v1.ModelCoverage\"\xae\x01\n\x0cGenesisState\x12/\n\x08\x65mission\x18\x01 \x01(\x0b\x32\x1d.evergrid.rewards.v1.Emission\x12\x39\n\x0bsettlements\x18\x02 \x03(\x0b\x32$.evergrid.rewards.v1.EpochSettlement\x12\x32\n\x07\x61mounts\x18\x03 \x03(\x0b\x32!.evergrid.rewards.v1.SettleAmount2\x97\x04\n\x05Query\x12\xab\x01\n\rSettleAmounts\x12..evergrid.rewards.v1.QuerySettleAmountsRequest\x1a/.evergrid.rewards.v1.QuerySettleAmountsResponse\"9\x82\xd3\xe4\x93\x02\x33\x12\x31/evergrid/rewards/v1/settle_amounts/{epoch_index}\x12\x88\x01\n\x08\x45mission\x12).evergrid.rewards.v1.QueryEmissionRequest\x1a*.evergrid.rewards.v1.QueryEmissionResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/evergrid/rewards/v1/emission\x12\xd4\x01\n\x18ParticipantModelCoverage\x12\x39.evergrid.rewards.v1.QueryParticipantModelCoverageRequest\x1a:.evergrid.rewards.v1.QueryParticipantModelCoverageResponse\"A\x82\xd3\xe4\x93\x02;\x12\x39/evergrid/rewards/v1/coverage/{epoch_index}/{participant}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,25 +42,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETTLEAMOUNT']._serialized_start=124
   _globals['_SETTLEAMOUNT']._serialized_end=417
   _globals['_EPOCHSETTLEMENT']._serialized_start=420
-  _globals['_EPOCHSETTLEMENT']._serialized_end=632
-  _globals['_EMISSION']._serialized_start=634
-  _globals['_EMISSION']._serialized_end=707
-  _globals['_QUERYSETTLEAMOUNTSREQUEST']._serialized_start=709
-  _globals['_QUERYSETTLEAMOUNTSREQUEST']._serialized_end=757
-  _globals['_QUERYSETTLEAMOUNTSRESPONSE']._serialized_start=760
-  _globals['_QUERYSETTLEAMOUNTSRESPONSE']._serialized_end=898
-  _globals['_QUERYEMISSIONREQUEST']._serialized_start=900
-  _globals['_QUERYEMISSIONREQUEST']._serialized_end=922
-  _globals['_QUERYEMISSIONRESPONSE']._serialized_start=924
-  _globals['_QUERYEMISSIONRESPONSE']._serialized_end=996
-  _globals['_QUERYPARTICIPANTMODELCOVERAGEREQUEST']._serialized_start=998
-  _globals['_QUERYPARTICIPANTMODELCOVERAGEREQUEST']._serialized_end=1078
-  _globals['_MODELCOVERAGE']._serialized_start=1080
-  _globals['_MODELCOVERAGE']._serialized_end=1168
-  _globals['_QUERYPARTICIPANTMODELCOVERAGERESPONSE']._serialized_start=1170
-  _globals['_QUERYPARTICIPANTMODELCOVERAGERESPONSE']._serialized_end=1278
-  _globals['_GENESISSTATE']._serialized_start=1281
-  _globals['_GENESISSTATE']._serialized_end=1455
-  _globals['_QUERY']._serialized_start=1458
-  _globals['_QUERY']._serialized_end=1993
+  _globals['_EPOCHSETTLEMENT']._serialized_end=683
+  _globals['_EMISSION']._serialized_start=685
+  _globals['_EMISSION']._serialized_end=758
+  _globals['_QUERYSETTLEAMOUNTSREQUEST']._serialized_start=760
+  _globals['_QUERYSETTLEAMOUNTSREQUEST']._serialized_end=808
+  _globals['_QUERYSETTLEAMOUNTSRESPONSE']._serialized_start=811
+  _globals['_QUERYSETTLEAMOUNTSRESPONSE']._serialized_end=949
+  _globals['_QUERYEMISSIONREQUEST']._serialized_start=951
+  _globals['_QUERYEMISSIONREQUEST']._serialized_end=973
+  _globals['_QUERYEMISSIONRESPONSE']._serialized_start=975
+  _globals['_QUERYEMISSIONRESPONSE']._serialized_end=1047
+  _globals['_QUERYPARTICIPANTMODELCOVERAGEREQUEST']._serialized_start=1049
+  _globals['_QUERYPARTICIPANTMODELCOVERAGEREQUEST']._serialized_end=1129
+  _globals['_MODELCOVERAGE']._serialized_start=1131
+  _globals['_MODELCOVERAGE']._serialized_end=1219
+  _globals['_QUERYPARTICIPANTMODELCOVERAGERESPONSE']._serialized_start=1221
+  _globals['_QUERYPARTICIPANTMODELCOVERAGERESPONSE']._serialized_end=1329
+  _globals['_GENESISSTATE']._serialized_start=1332
+  _globals['_GENESISSTATE']._serialized_end=1506
+  _globals['_QUERY']._serialized_start=1509
+  _globals['_QUERY']._serialized_end=2044
 # @@protoc_insertion_point(module_scope)

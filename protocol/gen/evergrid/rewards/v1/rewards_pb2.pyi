@@ -38,7 +38,7 @@ class SettleAmount(_message.Message):
     def __init__(self, epoch_index: _Optional[int] = ..., participant: _Optional[str] = ..., weight: _Optional[int] = ..., availability_bps: _Optional[int] = ..., covered: bool = ..., base: _Optional[int] = ..., bonus: _Optional[int] = ..., fees: _Optional[int] = ..., total: _Optional[int] = ..., inferences_total: _Optional[int] = ..., inferences_missed: _Optional[int] = ..., height_paid: _Optional[int] = ..., reasons: _Optional[_Iterable[_Union[_reasons_pb2.Reason, str]]] = ...) -> None: ...
 
 class EpochSettlement(_message.Message):
-    __slots__ = ("epoch_index", "height", "reward", "minted", "bonuses", "community_pool", "fees", "weight_total", "participants", "participants_paid")
+    __slots__ = ("epoch_index", "height", "reward", "minted", "bonuses", "community_pool", "fees", "weight_total", "participants", "participants_paid", "reward_before_cap", "left_under_cap")
     EPOCH_INDEX_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     REWARD_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,8 @@ class EpochSettlement(_message.Message):
     WEIGHT_TOTAL_FIELD_NUMBER: _ClassVar[int]
     PARTICIPANTS_FIELD_NUMBER: _ClassVar[int]
     PARTICIPANTS_PAID_FIELD_NUMBER: _ClassVar[int]
+    REWARD_BEFORE_CAP_FIELD_NUMBER: _ClassVar[int]
+    LEFT_UNDER_CAP_FIELD_NUMBER: _ClassVar[int]
     epoch_index: int
     height: int
     reward: int
@@ -59,7 +61,9 @@ class EpochSettlement(_message.Message):
     weight_total: int
     participants: int
     participants_paid: int
-    def __init__(self, epoch_index: _Optional[int] = ..., height: _Optional[int] = ..., reward: _Optional[int] = ..., minted: _Optional[int] = ..., bonuses: _Optional[int] = ..., community_pool: _Optional[int] = ..., fees: _Optional[int] = ..., weight_total: _Optional[int] = ..., participants: _Optional[int] = ..., participants_paid: _Optional[int] = ...) -> None: ...
+    reward_before_cap: int
+    left_under_cap: int
+    def __init__(self, epoch_index: _Optional[int] = ..., height: _Optional[int] = ..., reward: _Optional[int] = ..., minted: _Optional[int] = ..., bonuses: _Optional[int] = ..., community_pool: _Optional[int] = ..., fees: _Optional[int] = ..., weight_total: _Optional[int] = ..., participants: _Optional[int] = ..., participants_paid: _Optional[int] = ..., reward_before_cap: _Optional[int] = ..., left_under_cap: _Optional[int] = ...) -> None: ...
 
 class Emission(_message.Message):
     __slots__ = ("minted_total", "reward_next", "epoch_next")
