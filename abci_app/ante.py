@@ -22,6 +22,7 @@ FREE_MESSAGES = frozenset(
         "/evergrid.poc.v1.MsgSubmitPocValidations",
         "/evergrid.inference.v1.MsgStartInference",
         "/evergrid.inference.v1.MsgFinishInference",
+        "/evergrid.inference.v1.MsgValidateInference",
     }
 )
 

@@ -79,7 +79,11 @@ TABLE: tuple[Stage, ...] = (
         lambda at: at.validation_end,
         (uptime.set_real_poc_throughput, on_set_new_validators_stage),
     ),
-    Stage("end_of_epoch", lambda at: at.switch, (rewards.settle_epoch, epochs.switch_epoch)),
+    Stage(
+        "end_of_epoch",
+        lambda at: at.switch,
+        (inference.count_good_epochs, rewards.settle_epoch, epochs.switch_epoch),
+    ),
 )
 
 

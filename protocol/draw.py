@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 POC_SLOT_DOMAIN = "evergrid/poc-slot/1"
 POC_SAMPLE_DOMAIN = "evergrid/poc-sample/1"
 POC_VALIDATORS_DOMAIN = "evergrid/poc-validators/1"
+INFERENCE_VALIDATION_DOMAIN = "evergrid/inference-validation/1"
 
 _SPACE = 1 << 256
 

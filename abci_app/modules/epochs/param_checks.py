@@ -39,6 +39,13 @@ _DURATIONS = (
     "set_validators_delay",
 )
 _SHAPE = ("dim", "n_layers", "n_heads", "n_kv_heads", "ffn_dim", "vocab", "seq_len")
+# The tail of the binomial distribution is summed exactly, over at most so many inferences.
+_MEASUREMENT = {
+    "reputation_epochs": (1, BPS),
+    "false_positive_rate_bps": (1, BPS // 2),
+    "invalidation_probability_millionths": (1, MILLION // 10),
+    "measurement_window": (10, 2_000),
+}
 _TESTS = ("noise", "epsilon", "mean_square_limit", "sample_size")
 
 
@@ -134,6 +141,11 @@ def _inference_errors(inference: InferenceParams, epoch_length: int) -> Iterator
         yield f"inference.unit_price must be 1 to {UNIT_PRICE_MAX} nevg"
     if inference.expiration + inference.validation_window >= epoch_length:
         yield "inference.expiration + validation_window must be below epoch.epoch_length"
+    if inference.validation_rate_min_bps > inference.validation_rate_bps:
+        yield "inference.validation_rate_min_bps is above validation_rate_bps"
+    for name, (low, high) in _MEASUREMENT.items():
+        if not low <= getattr(inference, name) <= high:
+            yield f"inference.{name} must be {low} to {high}"
 
 
 def _bps_errors(params: Params) -> Iterator[str]:

@@ -122,6 +122,12 @@ def _params(epoch: EpochParams, poc: PocParams, inference: InferenceParams, sett
     epoch.quarantine_epochs = 2
     epoch.free_messages_per_epoch = 100_000
     inference.unit_price = 100
+    inference.validation_rate_bps = 1_000
+    inference.validation_rate_min_bps = 100
+    inference.reputation_epochs = 30
+    inference.false_positive_rate_bps = 500
+    inference.invalidation_probability_millionths = 1
+    inference.measurement_window = 500
     return Params(
         epoch=epoch,
         poc=poc,

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.module import Module
-from abci_app.modules import epochs, hardware
-from abci_app.modules.inference import genesis, handlers, queries, rules, state
-from abci_app.modules.inference.keeper import ACCOUNT, collect, frozen_params, pay
+from abci_app.modules import epochs
+from abci_app.modules.inference import genesis, handlers, queries, state, validation_queries
+from abci_app.modules.inference.keeper import (
+    ACCOUNT,
+    availability,
+    availability_if,
+    collect,
+    frozen_params,
+    pay,
+)
 from abci_app.modules.inference.steps import close_due, freeze_price, prune
-from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
+from abci_app.modules.inference.validation import count_good_epochs
 from protocol.gen.evergrid.inference.v1.inference_pb2 import (
     INFERENCE_STATUS_FINISHED,
     INFERENCE_STATUS_STARTED,
@@ -28,6 +35,7 @@ __all__ = [
     "availability_if",
     "close_due",
     "collect",
+    "count_good_epochs",
     "freeze_price",
     "frozen_params",
     "handlers",
@@ -40,6 +48,7 @@ __all__ = [
     "served_count",
     "statistics",
     "tokens_finished",
+    "validation_queries",
 ]
 
 MODULE = Module(
@@ -81,26 +90,6 @@ def statistics(ctx: Context, epoch: int) -> list[InferenceStatistics]:
 def availability_bps(ctx: Context, epoch: int, participant: str) -> int:
     """How available a participant was in an epoch so far, in basis points."""
     return availability(ctx, epoch, participant).bps
-
-
-def availability(ctx: Context, epoch: int, participant: str) -> rules.Availability:
-    """How available a participant was in an epoch so far, and what decided it."""
-    who = hardware.get_participant(ctx, participant)
-    invalid = who is not None and who.status == PARTICIPANT_STATUS_INVALID
-    return availability_if(ctx, epoch, participant, invalid=invalid)
-
-
-def availability_if(ctx: Context, epoch: int, participant: str, *, invalid: bool) -> rules.Availability:
-    """`availability` of a participant that is, or was, INVALID or not."""
-    params = frozen_params(ctx, epoch).rewards
-    counted = state.STATISTICS.get(ctx, (epoch, participant))
-    return rules.availability(
-        total=counted.total if counted is not None else 0,
-        missed_by_creator=list(state.MISSED_BY.values(ctx, (epoch, participant))),
-        invalid=invalid,
-        inferences_min=params.min_inferences_measured,
-        tolerance_bps=params.miss_tolerance_bps,
-    )
 
 
 def missed_by(ctx: Context, epoch: int, participant: str) -> dict[str, int]:

@@ -35,3 +35,7 @@ class RequestRefused(InferenceError):
 
 class PriceRefused(InferenceError):
     code = 8
+
+
+class ValidationRefused(InferenceError):
+    code = 9

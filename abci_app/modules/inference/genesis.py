@@ -31,9 +31,7 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         state.PRICE_PROPOSALS.set(ctx, proposal.participant, proposal.price)
     for request in genesis.requests_used:
         state.REQUESTS_USED.add(ctx, (request.timestamp, request.digest))
-    for requests in genesis.poc_requests:
-        key = (requests.poc_stage_start_height, requests.model_id, requests.participant)
-        state.POC_REQUESTS.set(ctx, key, requests)
+    _restore_judgements(ctx, genesis)
     group = epochs.group(ctx, 0)
     if group is not None and not group.unit_of_compute_price:
         group.unit_of_compute_price = keeper.unit_price(ctx, 0)
@@ -46,10 +44,19 @@ def _restore(ctx: Context, inference: pb.Inference) -> None:
     if inference.status in OPEN:
         state.EXPIRING.add(ctx, (keeper.deadline(inference), inference_id))
     elif inference.status == pb.INFERENCE_STATUS_FINISHED:
-        last = max(inference.height_started, inference.height_finished)
-        state.FINALIZING.add(ctx, (last + inference.validation_window, inference_id))
+        state.FINALIZING.add(ctx, (keeper.finality(inference), inference_id))
     else:
         state.CLOSED.add(ctx, (inference.epoch_closed, inference_id))
+
+
+def _restore_judgements(ctx: Context, genesis: pb.GenesisState) -> None:
+    for requests in genesis.poc_requests:
+        key = (requests.poc_stage_start_height, requests.model_id, requests.participant)
+        state.POC_REQUESTS.set(ctx, key, requests)
+    for validation in genesis.validations:
+        state.VALIDATIONS.set(ctx, (validation.inference_id, validation.validator), validation)
+    for standing in genesis.standings:
+        state.STANDINGS.set(ctx, standing.participant, standing)
 
 
 def export_genesis(ctx: Context) -> pb.GenesisState:
@@ -77,4 +84,6 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
             for timestamp, signed in state.REQUESTS_USED.walk(ctx)
         ),
         poc_requests=state.POC_REQUESTS.values(ctx),
+        validations=state.VALIDATIONS.values(ctx),
+        standings=state.STANDINGS.values(ctx),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.modules import auth, bank, epochs, hardware
-from abci_app.modules.inference import rules, state
+from abci_app.modules.inference import rules, sampling, state
 from protocol.address import module_account
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
@@ -60,6 +60,30 @@ def serving_nodes(member: ValidationWeight, slots: list[TimeSlot]) -> list[str]:
     ]
 
 
+def is_invalid(ctx: Context, participant: str) -> bool:
+    """Whether a participant is INVALID."""
+    found = hardware.get_participant(ctx, participant)
+    return found is not None and found.status == PARTICIPANT_STATUS_INVALID
+
+
+def availability(ctx: Context, epoch: int, participant: str) -> rules.Availability:
+    """How available a participant was in an epoch so far, and what decided it."""
+    return availability_if(ctx, epoch, participant, invalid=is_invalid(ctx, participant))
+
+
+def availability_if(ctx: Context, epoch: int, participant: str, *, invalid: bool) -> rules.Availability:
+    """`availability` of a participant that is, or was, INVALID or not."""
+    params = frozen_params(ctx, epoch).rewards
+    counted = state.STATISTICS.get(ctx, (epoch, participant))
+    return rules.availability(
+        total=counted.total if counted is not None else 0,
+        missed_by_creator=list(state.MISSED_BY.values(ctx, (epoch, participant))),
+        invalid=invalid,
+        inferences_min=params.min_inferences_measured,
+        tolerance_bps=params.miss_tolerance_bps,
+    )
+
+
 def may_execute(ctx: Context, model_id: str, executor: str) -> bool:
     """Whether the executor has a node of the model whose slot was in force within the grace until now."""
     participant = hardware.get_participant(ctx, executor)
@@ -90,6 +114,7 @@ def complete(ctx: Context, inference: Inference) -> None:
     pay(ctx, inference.requested_by, inference.escrow - inference.cost)
     state.EXPIRING.remove(ctx, (deadline(inference), inference.inference_id))
     state.FINALIZING.add(ctx, (ctx.height + inference.validation_window, inference.inference_id))
+    _open_validation(ctx, inference)
 
     key = (inference.model_id, ctx.height)
     # What nobody pays for is no demand: else an executor could claim any throughput for one paid token.
@@ -120,23 +145,56 @@ def count_poc_request(ctx: Context, inference: Inference, *, missed: bool) -> No
     state.POC_REQUESTS.set(ctx, key, counted)
 
 
+def _open_validation(ctx: Context, inference: Inference) -> None:
+    """Stamps what decides who has to validate, before anybody can know the hash of this block."""
+    group = epochs.group(ctx, inference.epoch_index, inference.model_id)
+    member = epochs.member(ctx, inference.epoch_index, inference.model_id, inference.executed_by)
+    total = group.total_weight if group is not None else 0
+    inference.weight_voting = max(0, total - (member.weight if member is not None else 0))
+    inference.validation_seed = ctx.block.hash
+    params = inference_params(ctx)
+    standing = state.STANDINGS.get(ctx, inference.executed_by)
+    reputation = sampling.reputation_bps(standing.good_epochs if standing is not None else 0, params)
+    inference.validation_rate_bps = sampling.validation_rate_bps(reputation, params)
+
+
+def finality(inference: Inference) -> int:
+    """The height at which a finished inference becomes final."""
+    finished = max(inference.height_started, inference.height_finished)
+    return (inference.height_disputed or finished) + inference.validation_window
+
+
 def deadline(inference: Inference) -> int:
     """The height at which an inference expires of which one message is missing."""
     begun = inference.height_started or inference.height_finished
     return begun + inference.expiration
 
 
-def count_final(ctx: Context, inference: Inference, *, missed: bool) -> None:
+def count_final(
+    ctx: Context,
+    inference: Inference,
+    *,
+    missed: bool,
+    found: sampling.Outcome = sampling.Outcome.UNCHECKED,
+) -> None:
     """Into the statistics of the epoch that is effective now."""
-    epoch = epochs.state(ctx).epoch_effective
-    key = (epoch, inference.executed_by)
-    statistics = state.STATISTICS.get(ctx, key) or InferenceStatistics(epoch_index=epoch, participant=key[1])
+    statistics = statistics_of(ctx, inference.executed_by)
     statistics.total += 1
     if missed:
         statistics.missed += 1
-        by = (epoch, inference.executed_by, inference.transferred_by)
+        by = (statistics.epoch_index, inference.executed_by, inference.transferred_by)
         state.MISSED_BY.set(ctx, by, (state.MISSED_BY.get(ctx, by) or 0) + 1)
+    elif found is sampling.Outcome.INVALID:
+        statistics.invalidated += 1
     else:
         statistics.accrued += inference.cost
         statistics.tokens += inference.prompt_token_count + inference.completion_token_count
-    state.STATISTICS.set(ctx, key, statistics)
+        statistics.validated += found is sampling.Outcome.VALID
+    state.STATISTICS.set(ctx, (statistics.epoch_index, statistics.participant), statistics)
+
+
+def statistics_of(ctx: Context, participant: str) -> InferenceStatistics:
+    """What is counted of a participant in the effective epoch so far."""
+    epoch = epochs.state(ctx).epoch_effective
+    found = state.STATISTICS.get(ctx, (epoch, participant))
+    return found or InferenceStatistics(epoch_index=epoch, participant=participant)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from abci_app.kernel.collections import BYTES, STR, U64, KeySet, Map
-from protocol.gen.evergrid.inference.v1.inference_pb2 import Inference, InferenceStatistics, PocRequests
+from protocol.gen.evergrid.inference.v1.inference_pb2 import (
+    Inference,
+    InferenceStatistics,
+    InferenceValidation,
+    PocRequests,
+    Standing,
+)
 
 INFERENCES: Map[str, Inference] = Map("inference/inferences", STR, Inference)
 
@@ -29,6 +35,13 @@ POC_REQUESTS: Map[tuple[int, str, str], PocRequests] = Map(
 
 # Tokens by model and block.
 TOKENS: Map[tuple[str, int], int] = Map("inference/tokens", (STR, U64), int)
+
+# Verdicts by inference, then validator; they go with the inference.
+VALIDATIONS: Map[tuple[str, str], InferenceValidation] = Map(
+    "inference/validations", (STR, STR), InferenceValidation
+)
+# By participant, whatever the epoch: joining again resets nothing.
+STANDINGS: Map[str, Standing] = Map("inference/standings", STR, Standing)
 
 # nevg per unit of compute, by participant.
 PRICE_PROPOSALS: Map[str, int] = Map("inference/price_proposals", STR, int)

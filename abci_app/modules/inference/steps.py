@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from abci_app.modules import epochs
-from abci_app.modules.inference import keeper, rules, state
+from abci_app.modules.inference import keeper, rules, sampling, state, validation
 from protocol.gen.evergrid.inference.v1.inference_pb2 import (
     INFERENCE_STATUS_EXPIRED,
     INFERENCE_STATUS_FINAL,
+    INFERENCE_STATUS_INVALIDATED,
     INFERENCE_STATUS_STARTED,
 )
 
@@ -30,10 +31,27 @@ def close_due(ctx: Context) -> None:
             break
         inference = state.INFERENCES.require(ctx, inference_id)
         state.FINALIZING.remove(ctx, (height, inference_id))
-        keeper.count_final(ctx, inference, missed=False)
-        inference.status = INFERENCE_STATUS_FINAL
-        _close(ctx, inference)
+        _make_final(ctx, inference)
     _forget_requests(ctx)
+
+
+def _make_final(ctx: Context, inference: Inference) -> None:
+    """Pays the executor, or, where the vote found the answer invalid, the requester."""
+    found = sampling.outcome(inference.weight_valid, inference.weight_invalid, inference.weight_voting)
+    keeper.count_final(ctx, inference, missed=False, found=found)
+    inference.status = INFERENCE_STATUS_FINAL
+    if found is sampling.Outcome.INVALID:
+        inference.status = INFERENCE_STATUS_INVALIDATED
+        keeper.pay(ctx, inference.requested_by, inference.cost)
+        ctx.emit(
+            "inference_invalidated",
+            inference_id=inference.inference_id,
+            executor=inference.executed_by,
+            refund=inference.cost,
+        )
+    _close(ctx, inference)
+    if found in {sampling.Outcome.VALID, sampling.Outcome.INVALID}:
+        validation.measure(ctx, inference.executed_by, invalid=found is sampling.Outcome.INVALID)
 
 
 def _expire(ctx: Context, height: int, inference_id: str) -> None:
@@ -113,5 +131,5 @@ def _prune_closed(ctx: Context, oldest: int, budget: int) -> int:
             break
         state.CLOSED.remove(ctx, (epoch, inference_id))
         state.INFERENCES.remove(ctx, inference_id)
-        done += 1
+        done += 1 + state.VALIDATIONS.clear(ctx, (inference_id,))
     return done

@@ -36,7 +36,7 @@ VALIDATION_RESULT_VALID: ValidationResult
 VALIDATION_RESULT_INVALID: ValidationResult
 
 class Inference(_message.Message):
-    __slots__ = ("inference_id", "status", "requested_by", "transferred_by", "executed_by", "model_id", "epoch_index", "price_per_token", "prompt_hash", "response_hash", "prompt_token_count", "max_tokens", "completion_token_count", "escrow", "cost", "height_started", "height_finished", "height_closed", "request_timestamp", "epoch_closed", "expiration", "validation_window", "validation_seed", "weight_valid", "weight_invalid", "weight_voting", "height_disputed", "verdicts")
+    __slots__ = ("inference_id", "status", "requested_by", "transferred_by", "executed_by", "model_id", "epoch_index", "price_per_token", "prompt_hash", "response_hash", "prompt_token_count", "max_tokens", "completion_token_count", "escrow", "cost", "height_started", "height_finished", "height_closed", "request_timestamp", "epoch_closed", "expiration", "validation_window", "validation_seed", "weight_valid", "weight_invalid", "weight_voting", "height_disputed", "verdicts", "validation_rate_bps")
     INFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class Inference(_message.Message):
     WEIGHT_VOTING_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_DISPUTED_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_RATE_BPS_FIELD_NUMBER: _ClassVar[int]
     inference_id: str
     status: InferenceStatus
     requested_by: str
@@ -93,7 +94,8 @@ class Inference(_message.Message):
     weight_voting: int
     height_disputed: int
     verdicts: int
-    def __init__(self, inference_id: _Optional[str] = ..., status: _Optional[_Union[InferenceStatus, str]] = ..., requested_by: _Optional[str] = ..., transferred_by: _Optional[str] = ..., executed_by: _Optional[str] = ..., model_id: _Optional[str] = ..., epoch_index: _Optional[int] = ..., price_per_token: _Optional[int] = ..., prompt_hash: _Optional[str] = ..., response_hash: _Optional[str] = ..., prompt_token_count: _Optional[int] = ..., max_tokens: _Optional[int] = ..., completion_token_count: _Optional[int] = ..., escrow: _Optional[int] = ..., cost: _Optional[int] = ..., height_started: _Optional[int] = ..., height_finished: _Optional[int] = ..., height_closed: _Optional[int] = ..., request_timestamp: _Optional[int] = ..., epoch_closed: _Optional[int] = ..., expiration: _Optional[int] = ..., validation_window: _Optional[int] = ..., validation_seed: _Optional[bytes] = ..., weight_valid: _Optional[int] = ..., weight_invalid: _Optional[int] = ..., weight_voting: _Optional[int] = ..., height_disputed: _Optional[int] = ..., verdicts: _Optional[int] = ...) -> None: ...
+    validation_rate_bps: int
+    def __init__(self, inference_id: _Optional[str] = ..., status: _Optional[_Union[InferenceStatus, str]] = ..., requested_by: _Optional[str] = ..., transferred_by: _Optional[str] = ..., executed_by: _Optional[str] = ..., model_id: _Optional[str] = ..., epoch_index: _Optional[int] = ..., price_per_token: _Optional[int] = ..., prompt_hash: _Optional[str] = ..., response_hash: _Optional[str] = ..., prompt_token_count: _Optional[int] = ..., max_tokens: _Optional[int] = ..., completion_token_count: _Optional[int] = ..., escrow: _Optional[int] = ..., cost: _Optional[int] = ..., height_started: _Optional[int] = ..., height_finished: _Optional[int] = ..., height_closed: _Optional[int] = ..., request_timestamp: _Optional[int] = ..., epoch_closed: _Optional[int] = ..., expiration: _Optional[int] = ..., validation_window: _Optional[int] = ..., validation_seed: _Optional[bytes] = ..., weight_valid: _Optional[int] = ..., weight_invalid: _Optional[int] = ..., weight_voting: _Optional[int] = ..., height_disputed: _Optional[int] = ..., verdicts: _Optional[int] = ..., validation_rate_bps: _Optional[int] = ...) -> None: ...
 
 class InferenceValidation(_message.Message):
     __slots__ = ("inference_id", "validator", "result", "value_bps", "weight", "height", "sampled")
@@ -330,16 +332,14 @@ class ValidatorDraw(_message.Message):
     def __init__(self, validator: _Optional[str] = ..., weight: _Optional[int] = ..., drawn: _Optional[str] = ..., threshold: _Optional[str] = ..., bound: _Optional[str] = ..., sampled: bool = ...) -> None: ...
 
 class QueryInferenceValidatorsResponse(_message.Message):
-    __slots__ = ("rate_bps", "reputation_bps", "draws", "validations")
+    __slots__ = ("rate_bps", "draws", "validations")
     RATE_BPS_FIELD_NUMBER: _ClassVar[int]
-    REPUTATION_BPS_FIELD_NUMBER: _ClassVar[int]
     DRAWS_FIELD_NUMBER: _ClassVar[int]
     VALIDATIONS_FIELD_NUMBER: _ClassVar[int]
     rate_bps: int
-    reputation_bps: int
     draws: _containers.RepeatedCompositeFieldContainer[ValidatorDraw]
     validations: _containers.RepeatedCompositeFieldContainer[InferenceValidation]
-    def __init__(self, rate_bps: _Optional[int] = ..., reputation_bps: _Optional[int] = ..., draws: _Optional[_Iterable[_Union[ValidatorDraw, _Mapping]]] = ..., validations: _Optional[_Iterable[_Union[InferenceValidation, _Mapping]]] = ...) -> None: ...
+    def __init__(self, rate_bps: _Optional[int] = ..., draws: _Optional[_Iterable[_Union[ValidatorDraw, _Mapping]]] = ..., validations: _Optional[_Iterable[_Union[InferenceValidation, _Mapping]]] = ...) -> None: ...
 
 class QueryPendingValidationsRequest(_message.Message):
     __slots__ = ("participant",)
