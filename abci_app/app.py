@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
+from abci_app import upgrades
 from abci_app.ante import ante_chain
 from abci_app.block_ends import PRUNE_BUDGET, begin_block, end_block
 from abci_app.kernel.block import (
@@ -29,7 +30,20 @@ from abci_app.kernel.context import Block, Context, Event, Mode
 from abci_app.kernel.errors import TxError
 from abci_app.kernel.store import Overlay
 from abci_app.kernel.tx import decode
-from abci_app.modules import auth, authz, bank, epochs, gov, hardware, inference, models, poc, rewards, uptime
+from abci_app.modules import (
+    auth,
+    authz,
+    bank,
+    epochs,
+    gov,
+    hardware,
+    inference,
+    models,
+    poc,
+    rewards,
+    upgrade,
+    uptime,
+)
 from abci_app.query import QueryRouter
 from protocol.gen.evergrid.app.v1 import app_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
@@ -52,6 +66,7 @@ DECODED_MAX = 20_000
 
 # Genesis runs in this order: a module may read those before it.
 MODULES: tuple[Module, ...] = (
+    upgrade.MODULE,
     auth.MODULE,
     bank.MODULE,
     authz.MODULE,
@@ -152,7 +167,9 @@ class App:
     # ABCI
 
     def info(self, _req: abci.RequestInfo) -> abci.ResponseInfo:
-        """Reads only what the last Commit wrote."""
+        """Reads only what the last Commit wrote; raises UpgradeNeededError on a state of newer software."""
+        if self.store.version:
+            upgrades.check_known(self.context_at())
         return abci.ResponseInfo(
             data="evergrid",
             version=SOFTWARE_VERSION,

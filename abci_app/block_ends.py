@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from abci_app import stages
+from abci_app import stages, upgrades
 from abci_app.modules import authz, epochs, gov, hardware, inference, poc, rewards, uptime
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
@@ -27,7 +27,8 @@ PRUNED: tuple[tuple[str, Callable[[Context, int], int]], ...] = (
 
 
 def begin_block(ctx: Context, misbehaviour: Iterable[bytes]) -> None:
-    """Whoever misbehaved in consensus (20-byte addresses of validators) loses its power in this block."""
+    """A planned upgrade first; whoever misbehaved in consensus (20-byte addresses) loses its power now."""
+    upgrades.run_due(ctx)
     for consensus_address in sorted(misbehaviour):
         participant = hardware.participant_by_consensus_address(ctx, consensus_address)
         if participant is not None:

@@ -21,6 +21,7 @@ MODULES = {
         "The state of participants.",
     ),
     "poc": ("protocol.gen.evergrid.poc.v1.poc_pb2", "Proof of Compute: batches, verdicts, weights."),
+    "upgrade": ("protocol.gen.cosmos.upgrade.v1beta1.query_pb2", "Planned changes of the software."),
     "uptime": (
         "protocol.gen.evergrid.uptime.v1.uptime_pb2",
         "Who serves during Proof of Compute, throughput.",

@@ -63,6 +63,9 @@ HELP = {
     "rewards coverage": "Whether a participant covers all models of an epoch.",
     "rewards emission": "What was minted so far, and the next reward.",
     "rewards settle-amounts": "What each participant got for an epoch, and why.",
+    "upgrade applied-plan": "The height at which an upgrade was applied, 0 if never.",
+    "upgrade authority": "The account that may plan upgrades.",
+    "upgrade current-plan": "The upgrade that waits for its height.",
     "uptime model-throughput": "Tokens of a model served in a range of blocks.",
     "uptime slot-allocations": "The draws of who serves during an epoch's proof of compute.",
 }

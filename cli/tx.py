@@ -14,6 +14,7 @@ COMMANDS = {
     "participants": ("cli.tx_hosts:participants", "Become a participant."),
     "hardware": ("cli.tx_hosts:hardware", "Declare MLNodes."),
     "inference": ("cli.tx_inference:inference", "Propose a price."),
+    "upgrade": ("cli.tx_upgrade:upgrade", "Propose a change of the software at a height."),
     "msg": ("cli.tx_msg:msg", "Any message, from a JSON file."),
 }
 

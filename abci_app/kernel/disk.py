@@ -9,6 +9,7 @@ from typing import cast
 from rocksdict import (
     BlockBasedOptions,
     Cache,
+    Checkpoint,
     DBRecoveryMode,
     Options,
     Rdict,
@@ -103,6 +104,10 @@ class DiskBackend:
 
     def snapshot(self, marker: bytes) -> DiskSnapshot:
         return DiskSnapshot(self._db, marker)
+
+    def checkpoint(self, path: Path | str) -> None:
+        """A copy at this moment in a directory that must not exist; files are linked where they can be."""
+        Checkpoint(self._db).create_checkpoint(str(path))
 
     def close(self) -> None:
         self._db.close()

@@ -282,11 +282,16 @@ class DiskStore(Store):
 
     def __init__(self, path: Path | str, stores: Sequence[str], *, nodes_cached: int = NODES_CACHED) -> None:
         backend = DiskBackend(path)
+        self._disk = backend
         try:
             super().__init__(backend, stores, nodes_cached)
         except StoreCorrupt:
             backend.close()
             raise
+
+    def checkpoint(self, path: Path | str) -> None:
+        """A copy of what is committed, in a directory that must not exist."""
+        self._disk.checkpoint(path)
 
 
 @contextmanager
