@@ -19,6 +19,7 @@ COMMANDS = {
     "localnet": ("cli.localnet:localnet", "Run a local network in the background."),
     "demo": ("cli.demo:demo", "Run a network of two participants through whole epochs."),
     "upgrade": ("cli.upgrade:upgrade", "Prepare a planned change of the software."),
+    "state": ("cli.state:state", "See what a node's store holds."),
     "export": ("cli.export:export", "Write the state as a genesis file."),
     "completion": ("cli.completion:completion", "Print the script that completes commands in a shell."),
     "version": ("cli.version:version", "Show the version."),

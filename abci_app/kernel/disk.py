@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Cache,
     Checkpoint,
@@ -111,6 +112,15 @@ class DiskBackend:
 
     def close(self) -> None:
         self._db.close()
+
+
+def read_records(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Every record of a directory in order, as it is at the first one, without the lock of who writes."""
+    db = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+    try:
+        yield from cast("Iterator[tuple[bytes, bytes]]", db.items())
+    finally:
+        db.close()
 
 
 def _options() -> Options:
