@@ -81,6 +81,9 @@ def name_all(errors: Sequence[Any]) -> str:
     """One sentence of all that a request has wrong."""
     parts = []
     for error in errors:
+        if error["type"] == "json_invalid":
+            parts.append(f"the body is no JSON: {error['ctx']['error']} at character {error['loc'][-1]}")
+            continue
         place = ".".join(str(part) for part in error["loc"] if part != "body")
         parts.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
     return "; ".join(parts[:20]) + (f"; and {len(parts) - 20} more" if len(parts) > 20 else "")
