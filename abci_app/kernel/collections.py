@@ -200,7 +200,11 @@ class Map(Generic[K, V]):
 
     def values(self, ctx: Context, prefix: tuple[Any, ...] = ()) -> Iterator[V]:
         """The values that `walk` would go through."""
-        return (value for _, value in self.walk(ctx, prefix))
+        read, consume, name = self._codec.read, ctx.gas.consume, self.name
+        head = self.prefix + b"".join(p.write(v) for p, v in zip(self._parts, prefix, strict=False))
+        for _, raw in ctx.kv.iterate(head, _after(head)):
+            consume(ITERATE_COST + READ_COST_BYTE * len(raw), name)
+            yield read(raw)
 
     def clear(self, ctx: Context, prefix: tuple[Any, ...] = (), budget: int | None = None) -> int:
         """Removes the keys under a prefix, at most `budget` of them; returns how many."""

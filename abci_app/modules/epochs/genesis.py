@@ -26,6 +26,7 @@ from protocol.gen.evergrid.epochs.v1.epochs_pb2 import (
     FreeMessages,
     GenesisMember,
     GenesisState,
+    GenesisWeight,
     NodeWeight,
     ValidatorPower,
 )
@@ -92,10 +93,13 @@ def _begin(ctx: Context, genesis: GenesisState) -> None:
 
 
 def _candidates(ctx: Context, genesis: GenesisState) -> Iterator[Candidate]:
-    for address in sorted({each.participant for each in genesis.weights}):
+    by_participant: dict[str, list[GenesisWeight]] = {}
+    for each in genesis.weights:
+        by_participant.setdefault(each.participant, []).append(each)
+    for address in sorted(by_participant):
         participant = hardware.get_participant(ctx, address)
         assert participant is not None
-        own = [each for each in genesis.weights if each.participant == address]
+        own = by_participant[address]
         registered = {node.node.node_id: node for node in hardware.nodes_of(ctx, address)}
         yield Candidate(
             participant,

@@ -104,11 +104,13 @@ def update_epoch_group_with_new_member(ctx: Context, group: EpochGroup, member: 
 def _candidates(ctx: Context, participants: Sequence[ActiveParticipant]) -> list[Candidate]:
     """Participants that are not INVALID, with those of their nodes that are still in the registry."""
     candidates = []
+    known = {each.address: each for each in hardware.participants(ctx)}
+    nodes_known = hardware.nodes_by_participant(ctx)
     for each in participants:
-        participant = hardware.get_participant(ctx, each.address)
+        participant = known.get(each.address)
         if participant is None or participant.status == PARTICIPANT_STATUS_INVALID:
             continue
-        registered = {node.node.node_id: node for node in hardware.nodes_of(ctx, each.address)}
+        registered = {node.node.node_id: node for node in nodes_known.get(each.address, ())}
         nodes = tuple((registered[n.node_id], n) for n in each.ml_nodes if n.node_id in registered)
         candidates.append(Candidate(participant, nodes))
     return candidates

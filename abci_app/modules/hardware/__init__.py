@@ -6,11 +6,13 @@ from abci_app.kernel.module import Module
 from abci_app.modules.hardware import handlers, queries
 from abci_app.modules.hardware.genesis import DEFAULT_PARAMS, export_genesis, init_genesis, validate_genesis
 from abci_app.modules.hardware.registry import (
+    all_nodes,
     get_node,
     get_nodes_for_model,
     get_participant,
     get_validated_hardware_nodes,
     invalid_participants,
+    nodes_by_participant,
     nodes_of,
     params,
     participant_by_consensus_address,
@@ -26,6 +28,7 @@ MODULE = Module("hardware", GenesisState, init_genesis, export_genesis, validate
 __all__ = [
     "DEFAULT_PARAMS",
     "MODULE",
+    "all_nodes",
     "assigned_model",
     "get_node",
     "get_nodes_for_model",
@@ -33,6 +36,7 @@ __all__ = [
     "get_validated_hardware_nodes",
     "handlers",
     "invalid_participants",
+    "nodes_by_participant",
     "nodes_of",
     "params",
     "participant_by_consensus_address",

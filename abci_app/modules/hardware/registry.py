@@ -80,6 +80,21 @@ def get_node(ctx: Context, address: str, node_id: str) -> RegisteredNode | None:
     return NODES.get(ctx, (address, node_id)) if "\0" not in address + node_id else None
 
 
+def all_nodes(ctx: Context) -> Iterator[RegisteredNode]:
+    """Every declared node, by participant and node_id."""
+    return NODES.values(ctx)
+
+
+def nodes_by_participant(ctx: Context) -> dict[str, list[RegisteredNode]]:
+    """`nodes_of` of everyone who has any, by address, in one walk."""
+    found: dict[str, list[RegisteredNode]] = {}
+    for each in NODES.values(ctx):
+        found.setdefault(each.participant, []).append(each)
+    for nodes in found.values():
+        nodes.sort(key=lambda each: each.sequence)
+    return found
+
+
 def nodes_of(ctx: Context, address: str) -> list[RegisteredNode]:
     """A participant's declared nodes, in the order in which they were added."""
     return in_order(NODES.values(ctx, (address,))) if "\0" not in address else []

@@ -9,6 +9,9 @@ from abci_app.modules import epochs
 from abci_app.modules.inference import genesis, handlers, queries, state, validation_queries
 from abci_app.modules.inference.keeper import (
     ACCOUNT,
+    AVAILABLE,
+    Availability,
+    availabilities,
     availability,
     availability_if,
     collect,
@@ -29,7 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCOUNT",
+    "AVAILABLE",
     "MODULE",
+    "Availability",
+    "availabilities",
     "availability",
     "availability_bps",
     "availability_if",
@@ -46,6 +52,7 @@ __all__ = [
     "prune",
     "queries",
     "served_count",
+    "served_counts",
     "statistics",
     "tokens_finished",
     "validation_queries",
@@ -95,6 +102,11 @@ def availability_bps(ctx: Context, epoch: int, participant: str) -> int:
 def missed_by(ctx: Context, epoch: int, participant: str) -> dict[str, int]:
     """By creator, how many inferences a participant missed in an epoch."""
     return {key[2]: count for key, count in state.MISSED_BY.walk(ctx, (epoch, participant))}
+
+
+def served_counts(ctx: Context, epoch: int, model_id: str) -> dict[str, int]:
+    """`served_count` of everyone who has any, by participant."""
+    return {who: count for (_, _, who), count in state.SERVED.walk(ctx, (epoch, model_id))}
 
 
 def obligations(ctx: Context) -> int:

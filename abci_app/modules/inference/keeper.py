@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abci_app.kernel.fixed import BPS
 from abci_app.modules import auth, bank, epochs, hardware
 from abci_app.modules.inference import rules, sampling, state
 from protocol.address import module_account
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from protocol.gen.evergrid.inference.v1.inference_pb2 import Inference
 
 ACCOUNT = "inference"
+Availability = rules.Availability
+AVAILABLE = rules.Availability(BPS, 0)
 
 
 def frozen_params(ctx: Context, epoch: int) -> Params:
@@ -69,6 +72,26 @@ def is_invalid(ctx: Context, participant: str) -> bool:
 def availability(ctx: Context, epoch: int, participant: str) -> rules.Availability:
     """How available a participant was in an epoch so far, and what decided it."""
     return availability_if(ctx, epoch, participant, invalid=is_invalid(ctx, participant))
+
+
+def availabilities(ctx: Context, epoch: int) -> dict[str, rules.Availability]:
+    """`availability` of everyone who has statistics or is INVALID; the others are available in full."""
+    params = frozen_params(ctx, epoch).rewards
+    missed: dict[str, list[int]] = {}
+    for (_, who, _), count in state.MISSED_BY.walk(ctx, (epoch,)):
+        missed.setdefault(who, []).append(count)
+    totals = {each.participant: each.total for each in state.STATISTICS.values(ctx, (epoch,))}
+    invalid = dict.fromkeys(hardware.invalid_participants(ctx))
+    return {
+        who: rules.availability(
+            total=totals.get(who, 0),
+            missed_by_creator=missed.get(who, []),
+            invalid=who in invalid,
+            inferences_min=params.min_inferences_measured,
+            tolerance_bps=params.miss_tolerance_bps,
+        )
+        for who in sorted({*totals, *missed, *invalid})
+    }
 
 
 def availability_if(ctx: Context, epoch: int, participant: str, *, invalid: bool) -> rules.Availability:

@@ -70,16 +70,27 @@ def _announce(ctx: Context, record: epochs_pb2.EpochRecord, outcome: poc_pb2.Poc
     ctx.emit("poc_not_accepted", epoch=record.index, participant=outcome.participant, reason=word)
 
 
+_NOT_IN_GROUP = epochs_pb2.MLNodeInfo()
+
+
 def _facts(
     ctx: Context, record: epochs_pb2.EpochRecord, outcomes: dict[str, reasons_pb2.Reason]
 ) -> list[rules.ParticipantFacts]:
     snapshot: dict[str, dict[str, epochs_pb2.MLNodeInfo]] = {}
     for address, info in keeper.weighted_nodes(ctx):
         snapshot.setdefault(address, {})[info.node_id] = info
+    nonces: dict[str, dict[str, int]] = {}
+    for each in state.NODES.values(ctx, (record.height_start,)):
+        nonces.setdefault(each.participant, {})[each.node_id] = each.nonces_total
+    registered = hardware.nodes_by_participant(ctx)
     return [
         rules.ParticipantFacts(
             address=participant.address,
-            nodes=_node_facts(ctx, record, participant.address, snapshot.get(participant.address, {})),
+            nodes=_node_facts(
+                [each.node.node_id for each in registered.get(participant.address, ())],
+                nonces.get(participant.address, {}),
+                snapshot.get(participant.address, {}),
+            ),
             outcome=outcomes.get(participant.address, reasons_pb2.REASON_UNSPECIFIED),
             barred=keeper.is_invalid(participant),
         )
@@ -88,21 +99,14 @@ def _facts(
 
 
 def _node_facts(
-    ctx: Context,
-    record: epochs_pb2.EpochRecord,
-    address: str,
-    snapshot: dict[str, epochs_pb2.MLNodeInfo],
+    registered: list[str], nonces: dict[str, int], snapshot: dict[str, epochs_pb2.MLNodeInfo]
 ) -> tuple[rules.NodeFacts, ...]:
     """The registered nodes in the order in which they were added, then those that are gone, by node_id."""
-    nonces = {
-        each.node_id: each.nonces_total for each in state.NODES.values(ctx, (record.height_start, address))
-    }
-    registered = [each.node.node_id for each in hardware.nodes_of(ctx, address)]
     known = set(registered)
     gone = sorted({*snapshot, *nonces}.difference(known))
     facts = []
     for node_id in (*registered, *gone):
-        info = snapshot.get(node_id, epochs_pb2.MLNodeInfo())
+        info = snapshot.get(node_id, _NOT_IN_GROUP)
         facts.append(
             rules.NodeFacts(
                 node_id=node_id,

@@ -30,16 +30,22 @@ def model_weights(ctx: Context, epoch: int) -> tuple[list[str], dict[str, dict[s
 def get_participant_model_coverage(ctx: Context, epoch: int, participant: str) -> rules.Coverage:
     """Whether a participant covers the models of an epoch, with the weights that decide it."""
     models, weights = model_weights(ctx, epoch)
-    return _coverage(ctx, epoch, models, weights.get(participant, {}))
-
-
-def _coverage(ctx: Context, epoch: int, models: list[str], weights: dict[str, int]) -> rules.Coverage:
-    before = epochs.group(ctx, epoch - 1) if epoch else None
     params = inference.frozen_params(ctx, epoch).rewards
+    return _coverage(params, _models_before(ctx, epoch), models, weights.get(participant, {}))
+
+
+def _models_before(ctx: Context, epoch: int) -> list[str]:
+    before = epochs.group(ctx, epoch - 1) if epoch else None
+    return list(before.sub_group_models) if before is not None else []
+
+
+def _coverage(
+    params: RewardParams, models_before: list[str], models: list[str], weights: dict[str, int]
+) -> rules.Coverage:
     return rules.coverage(
         weights,
         models,
-        list(before.sub_group_models) if before is not None else [],
+        models_before,
         weight=sum(weights.values()),
         weight_min=params.min_coverage_weight,
         share_bps=params.min_coverage_share_bps,
@@ -93,15 +99,17 @@ def settle_epoch(ctx: Context, record: EpochRecord) -> None:
 def get_settle_amounts(ctx: Context, epoch: int, params: RewardParams) -> rules.Settlement:
     """How the reward of an ending epoch is split over its members."""
     models, weights = model_weights(ctx, epoch)
+    models_before = _models_before(ctx, epoch)
+    availabilities = inference.availabilities(ctx, epoch)
     members = []
     for address, by_model in sorted(weights.items()):
-        availability = inference.availability(ctx, epoch, address)
+        availability = availabilities.get(address, inference.AVAILABLE)
         members.append(
             rules.Member(
                 address=address,
                 weight=sum(by_model.values()),
                 availability_bps=availability.bps,
-                covered=_coverage(ctx, epoch, models, by_model).covered,
+                covered=_coverage(params, models_before, models, by_model).covered,
                 invalid=availability.reason == REASON_PARTICIPANT_INVALID,
             )
         )

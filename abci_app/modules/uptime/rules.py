@@ -199,6 +199,41 @@ class _VotingGuard:
         return self.group.powers.get(participant, 0) if complete else 0
 
 
+class Pool:
+    """Participants with weight in address order: who stands at a number, and who is left (a Fenwick tree)."""
+
+    def __init__(self, weights: Mapping[str, int]) -> None:
+        self._addresses = sorted(weights)
+        self._places = {address: place for place, address in enumerate(self._addresses, 1)}
+        self._weights = weights
+        self.total = sum(weights.values())
+        self._tree = [0] * (len(weights) + 1)
+        for address, place in self._places.items():
+            self._add(place, weights[address])
+
+    def _add(self, place: int, amount: int) -> None:
+        while place < len(self._tree):
+            self._tree[place] += amount
+            place += place & -place
+
+    def at(self, number: int) -> str:
+        """Whose weight covers the number, 0 <= number < total, when the weights lie end to end."""
+        place, step = 0, 1 << (len(self._tree).bit_length() - 1)
+        while step:
+            following = place + step
+            if following < len(self._tree) and self._tree[following] <= number:
+                place = following
+                number -= self._tree[following]
+            step >>= 1
+        return self._addresses[place]
+
+    def remove(self, address: str) -> None:
+        """Takes a participant out."""
+        weight = self._weights[address]
+        self._add(self._places[address], -weight)
+        self.total -= weight
+
+
 def allocate_slots(
     models: Sequence[ModelDemand], group: Group, params: params_pb2.UptimeParams, seed: Seed
 ) -> list[uptime_pb2.SlotAllocation]:
@@ -230,9 +265,10 @@ def _allocate_model(
     )
     allocation.turns.extend(_turn(each, each.reason) for each in model.candidates if each.reason != ELIGIBLE)
     waiting = _queues(model.candidates)
+    pool = Pool({address: guard.group.weights[address] for address in waiting})
     draw = seed.draw(model.model_id)
     while waiting and allocation.stop == reasons_pb2.REASON_NO_ELIGIBLE:
-        _take_turn(allocation, waiting, draw, guard)
+        _take_turn(allocation, waiting, pool, draw, guard)
     allocation.turns.extend(
         _turn(each, reasons_pb2.REASON_NOT_DRAWN, selected_before=allocation.selected)
         for address in sorted(waiting)
@@ -253,16 +289,18 @@ def _queues(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
 def _take_turn(
     allocation: uptime_pb2.SlotAllocation,
     waiting: dict[str, list[Candidate]],
+    pool: Pool,
     draw: Draw,
     guard: _VotingGuard,
 ) -> None:
     """Draws a participant, takes its next node out of the pool, lets it serve unless it must be skipped."""
-    addresses = sorted(waiting)
-    weights = [guard.group.weights[address] for address in addresses]
-    index, drawn = draw.weighted(weights)
-    node = waiting[addresses[index]].pop(0)
-    if not waiting[node.participant]:
-        del waiting[node.participant]
+    weight_total = pool.total
+    drawn = draw.below(weight_total)
+    participant = pool.at(drawn)
+    node = waiting[participant].pop(0)
+    if not waiting[participant]:
+        del waiting[participant]
+        pool.remove(participant)
 
     first, held = allocation.selected == 0, 0
     if not first and allocation.selected + node.throughput > allocation.limit:
@@ -270,7 +308,7 @@ def _take_turn(
     else:
         forbidden, held = guard.forbids(node.participant, first_of_model=first)
         reason = reasons_pb2.REASON_VOTING_GUARD if forbidden else reasons_pb2.REASON_SELECTED
-    turn = _turn(node, reason, selected_before=allocation.selected, drawn=drawn, weight_total=sum(weights))
+    turn = _turn(node, reason, selected_before=allocation.selected, drawn=drawn, weight_total=weight_total)
     turn.power_held = min(held, U64_MAX)
     allocation.turns.append(turn)
     if reason != reasons_pb2.REASON_SELECTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import U64_MAX
@@ -13,7 +14,7 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableSequence
+    from collections.abc import Iterator, Mapping, MutableSequence
 
     from abci_app.kernel.context import Context
 
@@ -93,7 +94,8 @@ def _set_slot(vector: MutableSequence[int], slot: int, value: int) -> None:
 
 def assign_poc_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     """At S-1: draws who keeps serving, writes POC_SLOT into the effective group, keeps the trace."""
-    demands = [_demand(ctx, record, subgroup) for subgroup in _subgroups(ctx)]
+    facts = _Facts.read(ctx)
+    demands = [_demand(ctx, record, subgroup, facts) for subgroup in _subgroups(ctx)]
     seed = rules.Seed(ctx.chain_id, record.index, ctx.block.hash)
     powers = epochs.voting_powers(ctx)
     group = group_of(ctx, epochs.state(ctx).epoch_effective, powers)
@@ -116,6 +118,7 @@ def draw_inputs(ctx: Context) -> uptime_pb2.QueryDrawInputsResponse:
     set_real_pre_poc_throughput(ctx, planned)
     set_expected_poc_throughput(ctx, planned)
     group = group_of(ctx, now.epoch_effective, epochs.voting_powers(ctx))
+    facts = _Facts.read(ctx)
     return uptime_pb2.QueryDrawInputsResponse(
         epoch_index=record.index,
         height=record.height_start - 1,
@@ -130,7 +133,7 @@ def draw_inputs(ctx: Context) -> uptime_pb2.QueryDrawInputsResponse:
             for address, weight in group.weights.items()
         ],
         models=[
-            rules.before_the_draw(_demand(ctx, record, subgroup), params.uptime)
+            rules.before_the_draw(_demand(ctx, record, subgroup, facts), params.uptime)
             for subgroup in _subgroups(ctx)
         ],
     )
@@ -157,16 +160,36 @@ def group_of(ctx: Context, epoch: int, powers: dict[str, int]) -> rules.Group:
     return rules.Group(weights, powers, nodes_weighted)
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the draws of all models look up, read in one walk over each table."""
+
+    models: frozenset[str]
+    # By participant and node_id.
+    registered: dict[tuple[str, str], hardware_pb2.RegisteredNode]
+    preserved: dict[tuple[str, str], int]
+    invalid: frozenset[str]
+    availability: Mapping[str, inference.Availability]
+
+    @staticmethod
+    def read(ctx: Context) -> _Facts:
+        return _Facts(
+            models=frozenset(model.id for model in models.models_for_formation(ctx)),
+            registered={(each.participant, each.node.node_id): each for each in hardware.all_nodes(ctx)},
+            preserved=dict(state.LAST_PRESERVED.walk(ctx)),
+            invalid=frozenset(hardware.invalid_participants(ctx)),
+            availability=inference.availabilities(ctx, epochs.state(ctx).epoch_effective),
+        )
+
+
 def _demand(
-    ctx: Context, record: epochs_pb2.EpochRecord, subgroup: epochs_pb2.EpochGroup
+    ctx: Context, record: epochs_pb2.EpochRecord, subgroup: epochs_pb2.EpochGroup, known: _Facts
 ) -> rules.ModelDemand:
     params = record.params.uptime
     epoch, model_id = subgroup.epoch_index, subgroup.model_id
     members = list(epochs.members(ctx, epoch, model_id))
-    served = {
-        member.member_address: inference.served_count(ctx, epoch, model_id, member.member_address)
-        for member in members
-    }
+    counts = inference.served_counts(ctx, epoch, model_id)
+    served = {member.member_address: counts.get(member.member_address, 0) for member in members}
     anyone_served = any(count >= params.min_served for count in served.values())
     candidates = tuple(
         rules.Candidate(
@@ -174,12 +197,12 @@ def _demand(
             node_id=node.node_id,
             throughput=node.throughput,
             sequence=node.sequence,
-            epoch_preserved=state.LAST_PRESERVED.get(ctx, (member.member_address, node.node_id)) or 0,
+            epoch_preserved=known.preserved.get((member.member_address, node.node_id), 0),
             reason=rules.eligibility(facts, params, anyone_served=anyone_served),
             facts=facts,
         )
         for member in members
-        for node, facts in _node_facts(ctx, model_id, epoch, member, served[member.member_address])
+        for node, facts in _node_facts(known, model_id, member, served[member.member_address])
     )
     return rules.ModelDemand(
         model_id=model_id,
@@ -191,28 +214,27 @@ def _demand(
 
 
 def _node_facts(
-    ctx: Context, model_id: str, epoch: int, member: epochs_pb2.ValidationWeight, served: int
+    known: _Facts, model_id: str, member: epochs_pb2.ValidationWeight, served: int
 ) -> Iterator[tuple[epochs_pb2.MLNodeInfo, rules.NodeFacts]]:
     address = member.member_address
-    participant = hardware.get_participant(ctx, address)
-    availability = inference.availability_bps(ctx, epoch, address)
-    registered_models = {model.id for model in models.models_for_formation(ctx)}
+    # Who has no entry missed nothing.
+    availability = known.availability.get(address, inference.AVAILABLE)
+    invalid = address in known.invalid
     for node in member.ml_nodes:
-        registered = hardware.get_node(ctx, address, node.node_id)
+        registered = known.registered.get((address, node.node_id))
         yield (
             node,
             rules.NodeFacts(
                 serves=_has_slot(node, epochs_pb2.PRE_POC_SLOT),
                 throughput=node.throughput,
                 pending_model_change=registered is None
-                or hardware.assigned_model(registered.node.models, registered_models) != model_id,
+                or hardware.assigned_model(registered.node.models, known.models) != model_id,
                 disabled=registered is not None
                 and registered.node.status == hardware_pb2.ML_NODE_STATUS_DISABLED,
-                participant_invalid=participant is None
-                or participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID,
+                participant_invalid=invalid,
                 unproved=node.unproved,
                 served=served,
-                availability_bps=availability,
+                availability_bps=availability.bps,
             ),
         )
 
