@@ -121,7 +121,9 @@ def measure_commits(keys: list[Key], count: int, load: Load) -> dict[str, Any]:
         lanes = lanes_of(keys, node, count, load)
         before = cpu_now(node)
         sent = _send_all(node, lanes, count)
-        node.wait("an empty mempool", lambda: node.call("num_unconfirmed_txs")["total"] == "0", RPC_SECONDS)
+        node.wait_alive(
+            "an empty mempool", lambda: node.call("num_unconfirmed_txs")["total"] == "0", RPC_SECONDS
+        )
         used = cpu_now(node).since(before)
         blocks = blocks_with_txs(node)
         node.wait_height(blocks[-1][0] + 1)
@@ -171,7 +173,7 @@ def _restart(node: LiveNode) -> float:
     node.start_chain()
     node.start_comet()
     started = time.perf_counter()
-    node.wait("an answer", node.answers, RPC_SECONDS)
+    node.wait_alive("an answer", node.answers, RPC_SECONDS)
     return time.perf_counter() - started
 
 

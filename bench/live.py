@@ -30,6 +30,10 @@ QUIET: Final = {
 }
 
 
+class ProcessEndedError(Exception):
+    """A process that was needed has ended."""
+
+
 class NotInTimeError(AssertionError):
     """What was waited for did not happen; the text ends with what the processes wrote last."""
 
@@ -121,6 +125,22 @@ class LiveNode:
                 tail = self.log.read_text(errors="replace")[-3000:]
                 raise NotInTimeError(f"waited {seconds:g} s for {what}; the log ends with:\n{tail}")
             time.sleep(POLL_SECONDS)
+
+    def wait_alive(self, what: str, happened: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+        """As `wait`, and raises ProcessEndedError at once where the chain or CometBFT has ended meanwhile."""
+
+        def ended() -> list[str]:
+            both = (("the chain", self.chain), ("CometBFT", self.comet))
+            return [
+                f"{name} ended with {p.poll()}" for name, p in both if p is not None and p.poll() is not None
+            ]
+
+        self.wait(what, lambda: happened() or bool(ended()), seconds)
+        if problems := ended():
+            tail = self.log.read_text(errors="replace")[-3000:]
+            raise ProcessEndedError(
+                f"{' and '.join(problems)}, so {what} never comes; the log ends with:\n{tail}"
+            )
 
     def height(self) -> int:
         """The last committed height as the application knows it, 0 where nothing answers."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ import pytest
 
 from abci_app.kernel.tx import decode
 from bench.__main__ import PARTS, ROWS, figure, machine, main
-from bench.live import cpu_seconds
+from bench.live import LiveNode, ProcessEndedError, cpu_seconds
 from bench.rpc_load import bodies
 from bench.sends import senders, signed
 
@@ -89,3 +91,12 @@ def test_processor_time_grows_with_work() -> None:
         pass
 
     assert cpu_seconds(os.getpid()) - before > 0.05
+
+
+def test_a_process_that_ended_is_not_waited_for(tmp_path: Path) -> None:
+    node = LiveNode(tmp_path, "bench-1")
+    node.log.write_text("no module named so\n")
+    node.chain = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+
+    with pytest.raises(ProcessEndedError, match=r"(?s)the chain ended with 3, .*no module named so"):
+        node.wait_alive("an answer", lambda: False, 60)
