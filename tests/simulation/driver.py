@@ -49,8 +49,8 @@ CLIENTS = ("eve", "fay")
 HASH = "ab" * 32
 
 
-def genesis_chain() -> Chain:
-    """Four participants with two nodes each over two models, one of them with a weight as such."""
+def genesis_chain(retention_epochs: int = 0) -> Chain:
+    """Four participants with two nodes each over two models; 0 retains what the profile does."""
     owners = [
         GenesisParticipant(
             name,
@@ -64,6 +64,7 @@ def genesis_chain() -> Chain:
     ]
     params = default_params("local")
     params.rewards.settle_per_block = 2
+    params.epoch.retention_epochs = retention_epochs or params.epoch.retention_epochs
     return Chain(app_state(owners, [a_model(model) for model in MODELS], params, funded=CLIENTS))
 
 

@@ -202,7 +202,7 @@ def unpaid_total(ctx: Context) -> int:
 
 
 def prune(ctx: Context, budget: int) -> int:
-    """Forgets amounts of epochs out of retention, at most `budget`; the settlements' summaries stay."""
+    """Forgets what epochs out of retention brought, once it is paid, at most `budget`; returns how many."""
     now = epochs.state(ctx).epoch_effective
     oldest = now - inference.frozen_params(ctx, now).epoch.retention_epochs
     done = 0
@@ -212,5 +212,11 @@ def prune(ctx: Context, budget: int) -> int:
         if state.UNPAID.has(ctx, key):
             continue
         state.AMOUNTS.remove(ctx, key)
+        done += 1
+    for epoch in state.SETTLEMENTS.keys(ctx):
+        # A settlement goes behind the last of its amounts.
+        if epoch >= oldest or done >= budget or any(state.AMOUNTS.keys(ctx, (epoch,))):
+            break
+        state.SETTLEMENTS.remove(ctx, epoch)
         done += 1
     return done
