@@ -20,6 +20,8 @@ COMMANDS = {
     "demo": ("cli.demo:demo", "Run a network of two participants through whole epochs."),
     "upgrade": ("cli.upgrade:upgrade", "Prepare a planned change of the software."),
     "state": ("cli.state:state", "See what a node's store holds."),
+    "sim": ("cli.sim:sim", "Simulate networks, their participants and attacks on them."),
+    "gov": ("cli.gov:gov", "See what a proposal would do."),
     "export": ("cli.export:export", "Write the state as a genesis file."),
     "completion": ("cli.completion:completion", "Print the script that completes commands in a shell."),
     "version": ("cli.version:version", "Show the version."),
