@@ -15,7 +15,7 @@ from abci_app.modules.hardware import state as hardware_state
 from abci_app.modules.poc import state
 from abci_app.modules.poc.errors import BatchRefused
 from abci_app.modules.poc.handlers import submit_poc_batch
-from protocol.claims import encode_claims, encode_nonces
+from protocol.claims import decode_claims, encode_claims, encode_nonces
 from protocol.gen.evergrid.epochs.v1.params_pb2 import PocParams
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
     ML_NODE_STATUS_DISABLED,
@@ -24,6 +24,7 @@ from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
 )
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.merkle import Tree, claim_leaf
 from tests.ground import events_of, state_of
 from tests.poc_ground import BATCHES, S, a_batch, ask, at_height, epoch_seven
 
@@ -262,6 +263,77 @@ def test_the_committed_form_is_refused_with_a_clear_reason(ctx: Context) -> None
     msg.root, msg.claims = b"\1" * 32, b""
 
     assert refused(ctx, msg) == "batch_form_closed: the committed form (root) is not open"
+
+
+def open_committed(params: PocParams) -> None:
+    params.committed_batches = True
+
+
+def a_commitment(name: str, node_id: str, count: int = 5) -> poc_pb2.MsgSubmitPocBatch:
+    """The committed form of `a_batch`."""
+    msg = a_batch(name, node_id, count=count)
+    leaves = [claim_leaf(node_id, nonce, claim) for nonce, claim in enumerate(decode_claims(msg.claims))]
+    msg.root, msg.claims = Tree(leaves).root, b""
+    return msg
+
+
+def test_a_commitment_weighs_as_much_as_the_same_nonces_inline(ctx: Context) -> None:
+    set_params(ctx, open_committed)
+
+    submit_poc_batch(ctx, a_batch("alice", "a1", count=7))
+    submit_poc_batch(ctx, a_commitment("bob", "b2", count=7))
+
+    assert poc.calculate_node_weight(ctx, S, "alice", "a1") == 7
+    assert poc.calculate_node_weight(ctx, S, "bob", "b2") == 7
+
+
+def test_of_a_commitment_the_chain_keeps_the_root_and_no_claims(ctx: Context) -> None:
+    set_params(ctx, open_committed)
+    msg = a_commitment("alice", "a1")
+
+    submit_poc_batch(ctx, msg)
+
+    kept = state.BATCHES.require(ctx, (S, "alice", "a1", 0))
+    assert (kept.root, kept.nonce_count, kept.claims_sha256) == (msg.root, 5, b"")
+    assert list(state.CLAIMS.walk(ctx)) == []
+
+
+def test_a_node_commits_once_and_not_beside_inline_batches(ctx: Context) -> None:
+    set_params(ctx, open_committed)
+    submit_poc_batch(ctx, a_commitment("alice", "a1"))
+    submit_poc_batch(ctx, a_batch("bob", "b2", count=5))
+    later = a_commitment("alice", "a1")
+    later.nonce_first = 5
+
+    assert refused(ctx, later).startswith("malformed_batch: node 'a1' has committed")
+    assert refused(ctx, a_batch("alice", "a1", count=5, first=5)).startswith(
+        "malformed_batch: node 'a1' has c"
+    )
+    beside = a_commitment("bob", "b2")
+    beside.nonce_first = 5
+    assert refused(ctx, beside).startswith("malformed_batch: node 'b2' has inline batches")
+
+
+def test_a_commitment_may_hold_more_than_an_inline_batch_but_no_more_than_a_node(ctx: Context) -> None:
+    set_params(ctx, open_committed)
+    set_params(ctx, lambda params: setattr(params, "max_nonces_per_batch", 5))
+    set_params(ctx, lambda params: setattr(params, "max_nonces_per_node", 7))
+
+    assert refused(ctx, a_commitment("alice", "a1", count=8)) == (
+        "too_many_nonces: a node has at most 7 nonces, with these 8"
+    )
+    submit_poc_batch(ctx, a_commitment("alice", "a1", count=7))
+
+
+def test_a_root_of_another_length_and_one_beside_claims_are_refused_with_both_reasons(ctx: Context) -> None:
+    set_params(ctx, open_committed)
+    msg = a_batch("alice", "a1")
+    msg.root = b"\1" * 31
+
+    assert refused(ctx, msg) == (
+        "malformed_batch: a root has 32 bytes, this one 31; "
+        "malformed_batch: a batch holds claims or their root, not both"
+    )
 
 
 def test_the_inline_form_is_refused_where_the_record_does_not_open_it(ctx: Context) -> None:

@@ -64,6 +64,8 @@ def _batch_sender(
         holds_poc_slot=keeper.holds_poc_slot(ctx, former.participant, former.node_id),
         nonce_next=former.nonce_next,
         nonces_total=former.nonces_total,
+        batches=former.batches,
+        committed=former.committed,
     )
 
 
@@ -77,14 +79,16 @@ def _store_batch(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch) -> None:
         batch_id=msg.batch_id,
         nonce_first=first,
         nonce_count=count,
-        claims_sha256=sha256(msg.claims).digest(),
+        claims_sha256=b"" if msg.root else sha256(msg.claims).digest(),
         height_submitted=ctx.height,
+        root=msg.root,
     )
     if msg.nonces:
         nonces = encode_nonces(msg.nonces)
         batch.nonces_sha256 = sha256(nonces).digest()
         state.NONCES.set(ctx, key, nonces)
-    state.CLAIMS.set(ctx, key, msg.claims)
+    if not msg.root:
+        state.CLAIMS.set(ctx, key, msg.claims)
     state.BATCHES.set(ctx, key, batch)
 
 
@@ -93,6 +97,7 @@ def _count_nonces(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch, node: poc_pb2.No
     node.nonce_next = after
     node.nonces_total += count
     node.batches += 1
+    node.committed = bool(msg.root)
     state.NODES.set(ctx, (msg.poc_stage_start_height, msg.creator, msg.node_id), node)
     tally_key = (msg.poc_stage_start_height, msg.creator)
     if not state.TALLIES.has(ctx, tally_key):

@@ -9,6 +9,7 @@ from protocol.claims import CLAIM_BYTES, decode_claims
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.merkle import ROOT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,6 +66,8 @@ class BatchSender:
     # What the node submitted in this PoC so far.
     nonce_next: int = 0
     nonces_total: int = 0
+    batches: int = 0
+    committed: bool = False
 
 
 def batch_refusals(
@@ -75,6 +78,7 @@ def batch_refusals(
         *_participant_refusals(msg, sender),
         *_node_refusals(msg, sender, height_start),
         *_form_refusals(msg, params),
+        *_mix_refusals(msg, sender),
         *_nonce_refusals(msg, sender, params),
     ]
 
@@ -113,7 +117,14 @@ def _node_refusals(
 def _form_refusals(msg: poc_pb2.MsgSubmitPocBatch, params: params_pb2.PocParams) -> Iterator[Refusal]:
     explicit = params.acceptance_bps < EVERY_NONCE_BPS
     if msg.root:
-        yield Refusal(reasons_pb2.REASON_BATCH_FORM_CLOSED, "the committed form (root) is not open")
+        if not params.committed_batches:
+            yield Refusal(reasons_pb2.REASON_BATCH_FORM_CLOSED, "the committed form (root) is not open")
+        if len(msg.root) != ROOT_BYTES:
+            text = f"a root has {ROOT_BYTES} bytes, this one {len(msg.root)}"
+            yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, text)
+        if msg.claims:
+            text = "a batch holds claims or their root, not both"
+            yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, text)
     elif not params.inline_batches:
         yield Refusal(reasons_pb2.REASON_BATCH_FORM_CLOSED, "the inline form (claims) is not open")
     if msg.nonces and not explicit:
@@ -124,6 +135,17 @@ def _form_refusals(msg: poc_pb2.MsgSubmitPocBatch, params: params_pb2.PocParams)
         yield Refusal(reasons_pb2.REASON_BATCH_FORM_CLOSED, text)
     if len(msg.batch_id.encode()) > BATCH_ID_LENGTH_MAX:
         text = f"batch_id is longer than {BATCH_ID_LENGTH_MAX} bytes"
+        yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, text)
+
+
+def _mix_refusals(msg: poc_pb2.MsgSubmitPocBatch, sender: BatchSender) -> Iterator[Refusal]:
+    if sender.committed:
+        text = f"node {msg.node_id!r} has committed to its nonces of this PoC, all in one batch"
+        yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, text)
+    elif msg.root and sender.batches:
+        text = (
+            f"node {msg.node_id!r} has inline batches in this PoC, a commitment stands alone"
+        )
         yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, text)
 
 
@@ -141,7 +163,8 @@ def _nonce_refusals(
     if not count:
         yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, "the batch has no nonces")
         return
-    if count > params.max_nonces_per_batch:
+    # A root is 32 bytes for any number of nonces.
+    if count > params.max_nonces_per_batch and not msg.root:
         text = f"a batch has at most {params.max_nonces_per_batch} nonces, this one {count}"
         yield Refusal(reasons_pb2.REASON_TOO_MANY_NONCES, text)
     total = sender.nonces_total + count
@@ -162,7 +185,7 @@ def _nonce_refusals(
 def _claim_refusals(
     msg: poc_pb2.MsgSubmitPocBatch, count: int, params: params_pb2.PocParams
 ) -> Iterator[Refusal]:
-    if msg.root and not msg.claims:
+    if msg.root:
         return
     if len(msg.claims) != CLAIM_BYTES * count:
         text = f"{count} nonces need {CLAIM_BYTES * count} bytes of claims, there are {len(msg.claims)}"

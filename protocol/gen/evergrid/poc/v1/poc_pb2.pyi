@@ -23,7 +23,7 @@ VERDICT_FRAUD: Verdict
 VERDICT_ABSTAIN: Verdict
 
 class PocBatch(_message.Message):
-    __slots__ = ("participant", "node_id", "poc_stage_start_height", "batch_id", "nonce_first", "nonce_count", "claims_sha256", "height_submitted", "claims", "nonces_sha256", "nonces")
+    __slots__ = ("participant", "node_id", "poc_stage_start_height", "batch_id", "nonce_first", "nonce_count", "claims_sha256", "height_submitted", "claims", "nonces_sha256", "nonces", "root")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     POC_STAGE_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class PocBatch(_message.Message):
     CLAIMS_FIELD_NUMBER: _ClassVar[int]
     NONCES_SHA256_FIELD_NUMBER: _ClassVar[int]
     NONCES_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
     participant: str
     node_id: str
     poc_stage_start_height: int
@@ -46,21 +47,24 @@ class PocBatch(_message.Message):
     claims: bytes
     nonces_sha256: bytes
     nonces: bytes
-    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., poc_stage_start_height: _Optional[int] = ..., batch_id: _Optional[str] = ..., nonce_first: _Optional[int] = ..., nonce_count: _Optional[int] = ..., claims_sha256: _Optional[bytes] = ..., height_submitted: _Optional[int] = ..., claims: _Optional[bytes] = ..., nonces_sha256: _Optional[bytes] = ..., nonces: _Optional[bytes] = ...) -> None: ...
+    root: bytes
+    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., poc_stage_start_height: _Optional[int] = ..., batch_id: _Optional[str] = ..., nonce_first: _Optional[int] = ..., nonce_count: _Optional[int] = ..., claims_sha256: _Optional[bytes] = ..., height_submitted: _Optional[int] = ..., claims: _Optional[bytes] = ..., nonces_sha256: _Optional[bytes] = ..., nonces: _Optional[bytes] = ..., root: _Optional[bytes] = ...) -> None: ...
 
 class NodeNonces(_message.Message):
-    __slots__ = ("participant", "node_id", "nonce_next", "nonces_total", "batches")
+    __slots__ = ("participant", "node_id", "nonce_next", "nonces_total", "batches", "committed")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     NONCE_NEXT_FIELD_NUMBER: _ClassVar[int]
     NONCES_TOTAL_FIELD_NUMBER: _ClassVar[int]
     BATCHES_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
     participant: str
     node_id: str
     nonce_next: int
     nonces_total: int
     batches: int
-    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., nonce_next: _Optional[int] = ..., nonces_total: _Optional[int] = ..., batches: _Optional[int] = ...) -> None: ...
+    committed: bool
+    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., nonce_next: _Optional[int] = ..., nonces_total: _Optional[int] = ..., batches: _Optional[int] = ..., committed: bool = ...) -> None: ...
 
 class PocVerdict(_message.Message):
     __slots__ = ("participant", "verdict", "sampled", "mismatches")
