@@ -45,6 +45,7 @@ from abci_app.modules import (
     uptime,
 )
 from abci_app.query import QueryRouter
+from protocol.gen.cosmos.authz.v1beta1.tx_pb2 import MsgExec
 from protocol.gen.evergrid.app.v1 import app_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from protocol.gen.tendermint.crypto import keys_pb2
@@ -360,8 +361,11 @@ def _with_mode(events: list[Event], mode: str) -> list[Event]:
 
 
 def _kind(tx: Tx | None) -> str:
-    """The type of a transaction's first message; empty where it does not decode or has none."""
-    return tx.messages[0][0].type_url if tx is not None and tx.messages else ""
+    """The type of a transaction's first message, or of the one within; empty where there is none."""
+    if tx is None or not tx.messages:
+        return ""
+    route, message = tx.messages[0]
+    return message.msgs[0].type_url if isinstance(message, MsgExec) and message.msgs else route.type_url
 
 
 def _validator_update(key: bytes, power: int) -> abci.ValidatorUpdate:

@@ -110,6 +110,15 @@ def test_only_the_granted_type_of_the_granter_counts_until_it_ends(
     assert text in result.log
 
 
+def test_metrics_count_the_message_within(chain: Chain) -> None:
+    chain.must("alice", grant(DIFF))
+    chain.must("warm", wrapped(diff("a")))
+    chain.deliver("warm", tx_pb2.MsgExec(grantee=WARM))
+
+    kinds = [[kind for kind, _ in report.results] for report in chain.reports[-2:]]
+    assert kinds == [[DIFF], [EXEC]]
+
+
 def test_a_grantee_may_wrap_what_is_its_own(chain: Chain) -> None:
     before = chain.balance("warm")
 
