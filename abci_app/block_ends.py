@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from abci_app import stages, upgrades
-from abci_app.modules import authz, epochs, gov, hardware, inference, poc, rewards, uptime
+from abci_app.modules import authz, epochs, gov, hardware, inference, maintenance, poc, rewards, uptime
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ PRUNED: tuple[tuple[str, Callable[[Context, int], int]], ...] = (
     ("epochs", epochs.prune),
     ("hardware", hardware.prune),
     ("authz", authz.prune),
+    ("maintenance", maintenance.prune),
 )
 
 

@@ -27,6 +27,8 @@ MODULES = {
         "Who serves during Proof of Compute, throughput.",
     ),
     "inference": ("protocol.gen.evergrid.inference.v1.inference_pb2", "Inferences, prices, executors."),
+    "explain": ("protocol.gen.evergrid.explain.v1.explain_pb2", "Why the chain decided as it did."),
+    "maintenance": ("protocol.gen.evergrid.maintenance.v1.maintenance_pb2", "Announced downtime."),
     "rewards": ("protocol.gen.evergrid.rewards.v1.rewards_pb2", "Settlements and emission."),
 }
 COMET = {

@@ -26,6 +26,7 @@ MSG_FILES = (
     "evergrid.epochs.v1.epochs_pb2",
     "evergrid.hardware.v1.hardware_pb2",
     "evergrid.inference.v1.inference_pb2",
+    "evergrid.maintenance.v1.maintenance_pb2",
     "evergrid.models.v1.models_pb2",
     "evergrid.poc.v1.poc_pb2",
 )

@@ -92,9 +92,10 @@ def set_group(ctx: Context, changed: EpochGroup) -> None:
     GROUPS.set(ctx, (changed.epoch_index, changed.model_id), changed)
 
 
-def members(ctx: Context, epoch: int, model_id: str = "") -> Iterator[ValidationWeight]:
-    """The members of a group, by address."""
-    return MEMBERS.values(ctx, (epoch, model_id))
+def members(ctx: Context, epoch: int, model_id: str = "", *, after: str = "") -> Iterator[ValidationWeight]:
+    """The members of a group, by address; of those behind an address alone, where one is given."""
+    start = (epoch, model_id, after + "\x01") if after else None
+    return (member for _, member in MEMBERS.walk(ctx, (epoch, model_id), start=start))
 
 
 def member(ctx: Context, epoch: int, model_id: str, address: str) -> ValidationWeight | None:

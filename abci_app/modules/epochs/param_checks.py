@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from protocol.gen.evergrid.epochs.v1.params_pb2 import (
         EpochParams,
         InferenceParams,
+        MaintenanceParams,
         Params,
         PocParams,
         RewardParams,
@@ -57,6 +58,7 @@ def params_errors(params: Params) -> list[str]:
         *_uptime_errors(params.uptime),
         *_reward_errors(params.rewards),
         *_inference_errors(params.inference, params.epoch.epoch_length),
+        *_maintenance_errors(params.maintenance),
         *_bps_errors(params),
     ]
 
@@ -146,6 +148,13 @@ def _inference_errors(inference: InferenceParams, epoch_length: int) -> Iterator
     for name, (low, high) in _MEASUREMENT.items():
         if not low <= getattr(inference, name) <= high:
             yield f"inference.{name} must be {low} to {high}"
+
+
+def _maintenance_errors(maintenance: MaintenanceParams) -> Iterator[str]:
+    if not 0 <= maintenance.credit_per_good_epoch <= maintenance.credit_max <= BLOCKS_MAX:
+        yield f"maintenance.credit_per_good_epoch must be 0 to credit_max, credit_max at most {BLOCKS_MAX}"
+    if not 1 <= maintenance.notice <= BLOCKS_MAX:
+        yield f"maintenance.notice must be 1 to {BLOCKS_MAX} blocks"
 
 
 def _bps_errors(params: Params) -> Iterator[str]:

@@ -6,6 +6,7 @@ from protocol.gen.evergrid.epochs.v1.params_pb2 import (
     COVERAGE_BONUS_MODE_ADDITIONAL,
     EpochParams,
     InferenceParams,
+    MaintenanceParams,
     Params,
     PocParams,
     RewardParams,
@@ -154,4 +155,11 @@ def _params(epoch: EpochParams, poc: PocParams, inference: InferenceParams, sett
             settle_per_block=settle_per_block,
         ),
         inference=inference,
+        maintenance=MaintenanceParams(
+            credit_per_good_epoch=max(1, epoch.epoch_length // 20),
+            credit_max=epoch.epoch_length // 2,
+            # What was begun before the window can be finished.
+            notice=inference.expiration,
+            max_concurrent_bps=2_500,
+        ),
     )

@@ -57,6 +57,8 @@ def _restore_judgements(ctx: Context, genesis: pb.GenesisState) -> None:
         state.VALIDATIONS.set(ctx, (validation.inference_id, validation.validator), validation)
     for standing in genesis.standings:
         state.STANDINGS.set(ctx, standing.participant, standing)
+    if genesis.HasField("standings_due"):
+        state.STANDINGS_DUE.set(ctx, genesis.standings_due)
 
 
 def export_genesis(ctx: Context) -> pb.GenesisState:
@@ -86,4 +88,5 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
         poc_requests=state.POC_REQUESTS.values(ctx),
         validations=state.VALIDATIONS.values(ctx),
         standings=state.STANDINGS.values(ctx),
+        standings_due=state.STANDINGS_DUE.get(ctx),
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import BPS
-from abci_app.modules import auth, bank, epochs, hardware
+from abci_app.modules import auth, bank, epochs, hardware, maintenance
 from abci_app.modules.inference import rules, sampling, state
 from protocol.address import module_account
-from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, PRE_POC_SLOT
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
 from protocol.gen.evergrid.inference.v1.inference_pb2 import InferenceStatistics, PocRequests
 
@@ -125,6 +125,16 @@ def may_execute(ctx: Context, model_id: str, executor: str) -> bool:
     return False
 
 
+def routed_nodes(ctx: Context, member: ValidationWeight, slot: TimeSlot) -> list[str]:
+    """The nodes of a member to which requests of the next block may go: none in announced maintenance."""
+    at = ctx.height + 1
+    return [
+        node_id
+        for node_id in serving_nodes(member, [slot])
+        if not maintenance.is_exempt(ctx, member.member_address, [node_id], at, at)
+    ]
+
+
 def slot_now(ctx: Context) -> TimeSlot:
     """The slot in which a transaction sent now is going to land."""
     return epochs.slot_in_force(ctx, ctx.height + 1)
@@ -214,6 +224,20 @@ def count_final(
         statistics.tokens += inference.prompt_token_count + inference.completion_token_count
         statistics.validated += found is sampling.Outcome.VALID
     state.STATISTICS.set(ctx, (statistics.epoch_index, statistics.participant), statistics)
+
+
+def count_missed(ctx: Context, inference: Inference) -> None:
+    """Counts an inference that was not finished in time, unless it began in announced maintenance."""
+    member = epochs.member(ctx, inference.epoch_index, inference.model_id, inference.executed_by)
+    nodes = serving_nodes(member, [PRE_POC_SLOT, POC_SLOT]) if member is not None else []
+    begun = inference.height_started
+    if maintenance.is_exempt(ctx, inference.executed_by, nodes, begun, begun):
+        statistics = statistics_of(ctx, inference.executed_by)
+        statistics.exempted += 1
+        state.STATISTICS.set(ctx, (statistics.epoch_index, statistics.participant), statistics)
+        return
+    count_final(ctx, inference, missed=True)
+    count_poc_request(ctx, inference, missed=True)
 
 
 def statistics_of(ctx: Context, participant: str) -> InferenceStatistics:

@@ -94,7 +94,7 @@ def executors(ctx: Context, request: pb.QueryExecutorsRequest) -> pb.QueryExecut
     parents = {member.member_address: member for member in epochs.members(ctx, epoch)}
     found = []
     for member in epochs.members(ctx, epoch, request.model_id):
-        serving = keeper.serving_nodes(member, [slot])
+        serving = keeper.routed_nodes(ctx, member, slot)
         if serving and keeper.may_execute(ctx, request.model_id, member.member_address):
             throughput = sum(node.throughput for node in member.ml_nodes if node.node_id in serving)
             url = parents[member.member_address].url

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abci_app.kernel.collections import BYTES, STR, U64, KeySet, Map
+from abci_app.kernel.collections import BYTES, STR, U64, Item, KeySet, Map
 from protocol.gen.evergrid.inference.v1.inference_pb2 import (
     Inference,
     InferenceStatistics,
     InferenceValidation,
     PocRequests,
     Standing,
+    StandingsDue,
 )
 
 INFERENCES: Map[str, Inference] = Map("inference/inferences", STR, Inference)
@@ -42,6 +43,7 @@ VALIDATIONS: Map[tuple[str, str], InferenceValidation] = Map(
 )
 # By participant, whatever the epoch: joining again resets nothing.
 STANDINGS: Map[str, Standing] = Map("inference/standings", STR, Standing)
+STANDINGS_DUE: Item[StandingsDue] = Item("inference/standings_due", StandingsDue)
 
 # nevg per unit of compute, by participant.
 PRICE_PROPOSALS: Map[str, int] = Map("inference/price_proposals", STR, int)

@@ -33,6 +33,7 @@ def close_due(ctx: Context) -> None:
         state.FINALIZING.remove(ctx, (height, inference_id))
         _make_final(ctx, inference)
     _forget_requests(ctx)
+    validation.count_standings(ctx)
 
 
 def _make_final(ctx: Context, inference: Inference) -> None:
@@ -59,8 +60,7 @@ def _expire(ctx: Context, height: int, inference_id: str) -> None:
     state.EXPIRING.remove(ctx, (height, inference_id))
     if inference.status == INFERENCE_STATUS_STARTED:
         keeper.pay(ctx, inference.requested_by, inference.escrow)
-        keeper.count_final(ctx, inference, missed=True)
-        keeper.count_poc_request(ctx, inference, missed=True)
+        keeper.count_missed(ctx, inference)
     inference.status = INFERENCE_STATUS_EXPIRED
     _close(ctx, inference)
     ctx.emit("inference_expired", inference_id=inference_id, executor=inference.executed_by)

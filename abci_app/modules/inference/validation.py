@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import BPS
 from abci_app.kernel.module import handles
-from abci_app.modules import epochs, hardware
+from abci_app.modules import epochs, hardware, maintenance
 from abci_app.modules.inference import keeper, sampling, state
 from abci_app.modules.inference.errors import InvalidInference, ValidationRefused
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
@@ -17,6 +18,7 @@ from protocol.gen.evergrid.inference.v1.inference_pb2 import (
     InferenceValidation,
     MsgValidateInference,
     Standing,
+    StandingsDue,
     ValidationResult,
 )
 from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_INVALID_INFERENCES
@@ -24,6 +26,9 @@ from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_INVALID_INFERENC
 if TYPE_CHECKING:
     from abci_app.kernel.context import Context
     from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord
+
+# Settling, which is as much work, falls into the same blocks.
+STANDINGS_PER_BLOCK = 100
 
 
 @handles(MsgValidateInference)
@@ -135,20 +140,41 @@ def measure(ctx: Context, executor: str, *, invalid: bool) -> None:
 
 
 def count_good_epochs(ctx: Context, record: EpochRecord) -> None:
-    """At V, before the switch: who had weight and full availability has one good epoch more.
+    """At V, before the switch: has the standing of the ending epoch's members counted over the next blocks.
 
-    Of the genesis group nothing was proved, so its epoch is none. An INVALID participant begins anew.
+    Of the genesis group nothing was proved, so its epoch is none.
     """
-    ending = record.index - 1
-    if ending == 0:
+    while state.STANDINGS_DUE.get(ctx) is not None:
+        count_standings(ctx)
+    if record.index > 1:
+        state.STANDINGS_DUE.set(ctx, StandingsDue(epoch_index=record.index - 1))
+
+
+def count_standings(ctx: Context) -> None:
+    """Each block: the next members; who had weight and full availability has one good epoch more, and credit.
+
+    An INVALID participant begins anew.
+    """
+    due = state.STANDINGS_DUE.get(ctx)
+    if due is None:
         return
-    params = keeper.frozen_params(ctx, ending).inference
-    for member in epochs.members(ctx, ending):
-        counted = standing(ctx, member.member_address)
+    most = keeper.inference_params(ctx).reputation_epochs
+    members = list(islice(epochs.members(ctx, due.epoch_index, after=due.after), STANDINGS_PER_BLOCK))
+    invalid, good = frozenset(hardware.invalid_participants(ctx)), []
+    for member in members:
+        address = member.member_address
+        counted = standing(ctx, address)
         before = counted.good_epochs
-        if keeper.is_invalid(ctx, member.member_address):
+        if address in invalid:
             counted.good_epochs = 0
-        elif keeper.availability(ctx, ending, member.member_address).bps == BPS:
-            counted.good_epochs = min(before + 1, params.reputation_epochs)
+        elif keeper.availability_if(ctx, due.epoch_index, address, invalid=False).bps == BPS:
+            counted.good_epochs = min(before + 1, most)
+            good.append(address)
         if counted.good_epochs != before:
-            state.STANDINGS.set(ctx, member.member_address, counted)
+            state.STANDINGS.set(ctx, address, counted)
+    maintenance.earn(ctx, good)
+    if len(members) < STANDINGS_PER_BLOCK:
+        state.STANDINGS_DUE.remove(ctx)
+    else:
+        due.after = members[-1].member_address
+        state.STANDINGS_DUE.set(ctx, due)

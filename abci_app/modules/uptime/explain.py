@@ -155,7 +155,7 @@ def _eligibility_steps(made: SlotAllocation, turn: SlotTurn, params: UptimeParam
     checks = rules.eligibility_checks(rules.facts_of(turn), params, anyone_served=made.anyone_served)
     told = _facts(made, turn, params)
     for wrong, reason in checks:
-        text, values, sources = told[reason]
+        text, values, sources = told.get(reason, (word(reason).replace("_", " "), {}, [_trace(made)]))
         verdict = f"not eligible: {word(reason)}" if wrong else "no obstacle"
         yield step(
             f"eligible.{word(reason)}",
@@ -213,6 +213,11 @@ def _facts(
             f"its participant finished {turn.served} inferences of the model, {least} are needed{measured}",
             {"served": turn.served, "min_served": least, "anyone_served": made.anyone_served},
             [source("inference/served", (former, made.model_id, turn.participant), at)],
+        ),
+        reasons.REASON_MAINTENANCE: (
+            f"maintenance is {'' if turn.maintenance else 'not '}announced for the PoC period",
+            {"maintenance": turn.maintenance},
+            [source("maintenance/windows", (turn.participant,), at)],
         ),
         reasons.REASON_AVAILABILITY: (
             f"its participant was available to {turn.availability_bps} of {BPS}",

@@ -62,6 +62,8 @@ class NodeFacts:
     throughput: int
     pending_model_change: bool = False
     disabled: bool = False
+    # Announced for some height of the PoC period.
+    maintenance: bool = False
     participant_invalid: bool = False
     unproved: int = 0
     # Of its participant in this epoch: inferences of the model finished, availability so far.
@@ -88,6 +90,7 @@ def eligibility_checks(
         (node.throughput == 0, reasons_pb2.REASON_ZERO_THROUGHPUT),
         (node.pending_model_change, reasons_pb2.REASON_PENDING_MODEL_CHANGE),
         (node.disabled, reasons_pb2.REASON_NODE_DISABLED),
+        (node.maintenance, reasons_pb2.REASON_MAINTENANCE),
         (node.unproved >= params.max_consecutive_preserved_epochs, reasons_pb2.REASON_UNPROVED),
         (anyone_served and node.served < params.min_served, reasons_pb2.REASON_MIN_SERVED),
         (node.availability_bps < AVAILABLE_BPS, reasons_pb2.REASON_AVAILABILITY),
@@ -343,6 +346,7 @@ def _turn(
         serves=facts.serves,
         pending_model_change=facts.pending_model_change,
         disabled=facts.disabled,
+        maintenance=facts.maintenance,
         participant_invalid=facts.participant_invalid,
         unproved=facts.unproved,
         served=facts.served,
@@ -388,6 +392,7 @@ def facts_of(turn: uptime_pb2.SlotTurn) -> NodeFacts:
         throughput=turn.throughput,
         pending_model_change=turn.pending_model_change,
         disabled=turn.disabled,
+        maintenance=turn.maintenance,
         participant_invalid=turn.participant_invalid,
         unproved=turn.unproved,
         served=turn.served,

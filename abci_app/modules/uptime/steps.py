@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import U64_MAX
-from abci_app.modules import epochs, hardware, inference, models
+from abci_app.modules import epochs, hardware, inference, maintenance, models
 from abci_app.modules.uptime import rules, state
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
@@ -94,7 +94,7 @@ def _set_slot(vector: MutableSequence[int], slot: int, value: int) -> None:
 
 def assign_poc_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     """At S-1: draws who keeps serving, writes POC_SLOT into the effective group, keeps the trace."""
-    facts = _Facts.read(ctx)
+    facts = _Facts.read(ctx, record)
     demands = [_demand(ctx, record, subgroup, facts) for subgroup in _subgroups(ctx)]
     seed = rules.Seed(ctx.chain_id, record.index, ctx.block.hash)
     powers = epochs.voting_powers(ctx)
@@ -118,7 +118,7 @@ def draw_inputs(ctx: Context) -> uptime_pb2.QueryDrawInputsResponse:
     set_real_pre_poc_throughput(ctx, planned)
     set_expected_poc_throughput(ctx, planned)
     group = group_of(ctx, now.epoch_effective, epochs.voting_powers(ctx))
-    facts = _Facts.read(ctx)
+    facts = _Facts.read(ctx, record)
     return uptime_pb2.QueryDrawInputsResponse(
         epoch_index=record.index,
         height=record.height_start - 1,
@@ -170,15 +170,19 @@ class _Facts:
     preserved: dict[tuple[str, str], int]
     invalid: frozenset[str]
     availability: Mapping[str, inference.Availability]
+    # By participant, the nodes with maintenance announced for the PoC period.
+    down: Mapping[str, frozenset[str]]
 
     @staticmethod
-    def read(ctx: Context) -> _Facts:
+    def read(ctx: Context, record: epochs_pb2.EpochRecord) -> _Facts:
+        at = epochs.stage_heights(record.params.epoch, record.height_start)
         return _Facts(
             models=frozenset(model.id for model in models.models_for_formation(ctx)),
             registered={(each.participant, each.node.node_id): each for each in hardware.all_nodes(ctx)},
             preserved=dict(state.LAST_PRESERVED.walk(ctx)),
             invalid=frozenset(hardware.invalid_participants(ctx)),
             availability=inference.availabilities(ctx, epochs.state(ctx).epoch_effective),
+            down=maintenance.down_between(ctx, at.start, at.switch - 1),
         )
 
 
@@ -219,7 +223,7 @@ def _node_facts(
     address = member.member_address
     # Who has no entry missed nothing.
     availability = known.availability.get(address, inference.AVAILABLE)
-    invalid = address in known.invalid
+    down = known.down.get(address, frozenset())
     for node in member.ml_nodes:
         registered = known.registered.get((address, node.node_id))
         yield (
@@ -231,7 +235,8 @@ def _node_facts(
                 or hardware.assigned_model(registered.node.models, known.models) != model_id,
                 disabled=registered is not None
                 and registered.node.status == hardware_pb2.ML_NODE_STATUS_DISABLED,
-                participant_invalid=invalid,
+                maintenance=maintenance.is_down(down, [node.node_id]),
+                participant_invalid=address in known.invalid,
                 unproved=node.unproved,
                 served=served,
                 availability_bps=availability.bps,

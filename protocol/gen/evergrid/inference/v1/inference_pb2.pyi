@@ -127,6 +127,14 @@ class Standing(_message.Message):
     invalid: int
     def __init__(self, participant: _Optional[str] = ..., good_epochs: _Optional[int] = ..., measured: _Optional[int] = ..., invalid: _Optional[int] = ...) -> None: ...
 
+class StandingsDue(_message.Message):
+    __slots__ = ("epoch_index", "after")
+    EPOCH_INDEX_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    epoch_index: int
+    after: str
+    def __init__(self, epoch_index: _Optional[int] = ..., after: _Optional[str] = ...) -> None: ...
+
 class PocRequests(_message.Message):
     __slots__ = ("poc_stage_start_height", "model_id", "participant", "finished", "missed")
     POC_STAGE_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -448,7 +456,7 @@ class QueryExecutorsResponse(_message.Message):
     def __init__(self, executors: _Optional[_Iterable[_Union[Executor, _Mapping]]] = ..., total_throughput: _Optional[int] = ...) -> None: ...
 
 class GenesisState(_message.Message):
-    __slots__ = ("inferences", "statistics", "missed", "served", "tokens", "price_proposals", "requests_used", "poc_requests", "validations", "standings")
+    __slots__ = ("inferences", "statistics", "missed", "served", "tokens", "price_proposals", "requests_used", "poc_requests", "validations", "standings", "standings_due")
     INFERENCES_FIELD_NUMBER: _ClassVar[int]
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     MISSED_FIELD_NUMBER: _ClassVar[int]
@@ -459,6 +467,7 @@ class GenesisState(_message.Message):
     POC_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     VALIDATIONS_FIELD_NUMBER: _ClassVar[int]
     STANDINGS_FIELD_NUMBER: _ClassVar[int]
+    STANDINGS_DUE_FIELD_NUMBER: _ClassVar[int]
     inferences: _containers.RepeatedCompositeFieldContainer[Inference]
     statistics: _containers.RepeatedCompositeFieldContainer[InferenceStatistics]
     missed: _containers.RepeatedCompositeFieldContainer[MissedByCreator]
@@ -469,7 +478,8 @@ class GenesisState(_message.Message):
     poc_requests: _containers.RepeatedCompositeFieldContainer[PocRequests]
     validations: _containers.RepeatedCompositeFieldContainer[InferenceValidation]
     standings: _containers.RepeatedCompositeFieldContainer[Standing]
-    def __init__(self, inferences: _Optional[_Iterable[_Union[Inference, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[InferenceStatistics, _Mapping]]] = ..., missed: _Optional[_Iterable[_Union[MissedByCreator, _Mapping]]] = ..., served: _Optional[_Iterable[_Union[ServedCount, _Mapping]]] = ..., tokens: _Optional[_Iterable[_Union[BlockTokens, _Mapping]]] = ..., price_proposals: _Optional[_Iterable[_Union[PriceProposal, _Mapping]]] = ..., requests_used: _Optional[_Iterable[_Union[RequestUsed, _Mapping]]] = ..., poc_requests: _Optional[_Iterable[_Union[PocRequests, _Mapping]]] = ..., validations: _Optional[_Iterable[_Union[InferenceValidation, _Mapping]]] = ..., standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ...) -> None: ...
+    standings_due: StandingsDue
+    def __init__(self, inferences: _Optional[_Iterable[_Union[Inference, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[InferenceStatistics, _Mapping]]] = ..., missed: _Optional[_Iterable[_Union[MissedByCreator, _Mapping]]] = ..., served: _Optional[_Iterable[_Union[ServedCount, _Mapping]]] = ..., tokens: _Optional[_Iterable[_Union[BlockTokens, _Mapping]]] = ..., price_proposals: _Optional[_Iterable[_Union[PriceProposal, _Mapping]]] = ..., requests_used: _Optional[_Iterable[_Union[RequestUsed, _Mapping]]] = ..., poc_requests: _Optional[_Iterable[_Union[PocRequests, _Mapping]]] = ..., validations: _Optional[_Iterable[_Union[InferenceValidation, _Mapping]]] = ..., standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., standings_due: _Optional[_Union[StandingsDue, _Mapping]] = ...) -> None: ...
 
 class RequestUsed(_message.Message):
     __slots__ = ("timestamp", "digest")

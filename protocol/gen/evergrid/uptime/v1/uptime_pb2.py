@@ -27,7 +27,7 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as evergrid_dot_reasons
 from protocol.gen.google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x1f\x65vergrid/uptime/v1/uptime.proto\x12\x12\x65vergrid.uptime.v1\x1a\x1f\x65vergrid/epochs/v1/params.proto\x1a!evergrid/reasons/v1/reasons.proto\x1a\x1cgoogle/api/annotations.proto\"\x87\x03\n\x08SlotTurn\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x12\n\nthroughput\x18\x03 \x01(\x04\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.evergrid.reasons.v1.Reason\x12\x17\n\x0fselected_before\x18\x05 \x01(\x04\x12\r\n\x05\x64rawn\x18\x06 \x01(\x04\x12\x14\n\x0cweight_total\x18\x07 \x01(\x04\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x12\x17\n\x0f\x65poch_preserved\x18\t \x01(\x04\x12\x0e\n\x06serves\x18\n \x01(\x08\x12\x1c\n\x14pending_model_change\x18\x0b \x01(\x08\x12\x10\n\x08\x64isabled\x18\x0c \x01(\x08\x12\x1b\n\x13participant_invalid\x18\r \x01(\x08\x12\x10\n\x08unproved\x18\x0e \x01(\r\x12\x0e\n\x06served\x18\x0f \x01(\x04\x12\x18\n\x10\x61vailability_bps\x18\x10 \x01(\r\x12\x12\n\npower_held\x18\x11 \x01(\x04\"\xd9\x02\n\x0eSlotAllocation\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x04\x12\r\n\x05limit\x18\x04 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x05 \x01(\x04\x12\x0e\n\x06target\x18\x06 \x01(\x04\x12\x10\n\x08selected\x18\x07 \x01(\x04\x12)\n\x04stop\x18\x08 \x01(\x0e\x32\x1b.evergrid.reasons.v1.Reason\x12+\n\x05turns\x18\t \x03(\x0b\x32\x1c.evergrid.uptime.v1.SlotTurn\x12\x12\n\nblock_hash\x18\n \x01(\x0c\x12\r\n\x05order\x18\x0b \x01(\r\x12\x0e\n\x06height\x18\x0c \x01(\x03\x12\x15\n\ranyone_served\x18\r \x01(\x08\x12\x14\n\x0cwithout_vote\x18\x0e \x03(\t\x12\x13\n\x0bpower_total\x18\x0f \x01(\x04\"_\n\nDrawMember\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x04\x12\x14\n\x0cvoting_power\x18\x03 \x01(\x04\x12\x16\n\x0enodes_weighted\x18\x04 \x01(\r\"\xb6\x01\n\x12ServingPerformance\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x10\n\x08\x66inished\x18\x03 \x01(\x04\x12\x0e\n\x06missed\x18\x04 \x01(\x04\x12\x15\n\rweight_before\x18\x05 \x01(\x04\x12\x14\n\x0cweight_after\x18\x06 \x01(\x04\x12+\n\x06reason\x18\x07 \x01(\x0e\x32\x1b.evergrid.reasons.v1.Reason\"\xd5\x01\n\x14ThroughputValidation\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08\x65xpected\x18\x03 \x01(\x04\x12\x0c\n\x04real\x18\x04 \x01(\x04\x12 \n\x18min_throughput_ratio_bps\x18\x05 \x01(\r\x12\r\n\x05short\x18\x06 \x01(\x08\x12\x35\n\x05nodes\x18\x07 \x03(\x0b\x32&.evergrid.uptime.v1.ServingPerformance\x12\x0e\n\x06height\x18\x08 \x01(\x03\"2\n\x1bQuerySlotAllocationsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"W\n\x1cQuerySlotAllocationsResponse\x12\x37\n\x0b\x61llocations\x18\x01 \x03(\x0b\x32\".evergrid.uptime.v1.SlotAllocation\"W\n\x1bQueryModelThroughputRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x13\n\x0bheight_from\x18\x02 \x01(\x03\x12\x11\n\theight_to\x18\x03 \x01(\x03\".\n\x1cQueryModelThroughputResponse\x12\x0e\n\x06tokens\x18\x01 \x01(\x04\"8\n!QueryThroughputValidationsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"c\n\"QueryThroughputValidationsResponse\x12=\n\x0bvalidations\x18\x01 \x03(\x0b\x32(.evergrid.uptime.v1.ThroughputValidation\"\x18\n\x16QueryDrawInputsRequest\"\xd5\x01\n\x17QueryDrawInputsResponse\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x30\n\x06params\x18\x03 \x01(\x0b\x32 .evergrid.epochs.v1.UptimeParams\x12/\n\x07members\x18\x04 \x03(\x0b\x32\x1e.evergrid.uptime.v1.DrawMember\x12\x32\n\x06models\x18\x05 \x03(\x0b\x32\".evergrid.uptime.v1.SlotAllocation\"J\n\rLastPreserved\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x13\n\x0b\x65poch_index\x18\x03 \x01(\x04\"\xcc\x01\n\x0cGenesisState\x12\x37\n\x0b\x61llocations\x18\x01 \x03(\x0b\x32\".evergrid.uptime.v1.SlotAllocation\x12\x39\n\x0elast_preserved\x18\x02 \x03(\x0b\x32!.evergrid.uptime.v1.LastPreserved\x12H\n\x16throughput_validations\x18\x03 \x03(\x0b\x32(.evergrid.uptime.v1.ThroughputValidation2\xbb\x05\n\x05Query\x12\xb0\x01\n\x0fSlotAllocations\x12/.evergrid.uptime.v1.QuerySlotAllocationsRequest\x1a\x30.evergrid.uptime.v1.QuerySlotAllocationsResponse\":\x82\xd3\xe4\x93\x02\x34\x12\x32/evergrid/uptime/v1/slot_allocations/{epoch_index}\x12\xa2\x01\n\x0fModelThroughput\x12/.evergrid.uptime.v1.QueryModelThroughputRequest\x1a\x30.evergrid.uptime.v1.QueryModelThroughputResponse\",\x82\xd3\xe4\x93\x02&\x12$/evergrid/uptime/v1/model_throughput\x12\x8e\x01\n\nDrawInputs\x12*.evergrid.uptime.v1.QueryDrawInputsRequest\x1a+.evergrid.uptime.v1.QueryDrawInputsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/evergrid/uptime/v1/draw_inputs\x12\xc8\x01\n\x15ThroughputValidations\x12\x35.evergrid.uptime.v1.QueryThroughputValidationsRequest\x1a\x36.evergrid.uptime.v1.QueryThroughputValidationsResponse\"@\x82\xd3\xe4\x93\x02:\x12\x38/evergrid/uptime/v1/throughput_validations/{epoch_index}b\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x1f\x65vergrid/uptime/v1/uptime.proto\x12\x12\x65vergrid.uptime.v1\x1a\x1f\x65vergrid/epochs/v1/params.proto\x1a!evergrid/reasons/v1/reasons.proto\x1a\x1cgoogle/api/annotations.proto\"\x9c\x03\n\x08SlotTurn\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x12\n\nthroughput\x18\x03 \x01(\x04\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.evergrid.reasons.v1.Reason\x12\x17\n\x0fselected_before\x18\x05 \x01(\x04\x12\r\n\x05\x64rawn\x18\x06 \x01(\x04\x12\x14\n\x0cweight_total\x18\x07 \x01(\x04\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x12\x17\n\x0f\x65poch_preserved\x18\t \x01(\x04\x12\x0e\n\x06serves\x18\n \x01(\x08\x12\x1c\n\x14pending_model_change\x18\x0b \x01(\x08\x12\x10\n\x08\x64isabled\x18\x0c \x01(\x08\x12\x1b\n\x13participant_invalid\x18\r \x01(\x08\x12\x10\n\x08unproved\x18\x0e \x01(\r\x12\x0e\n\x06served\x18\x0f \x01(\x04\x12\x18\n\x10\x61vailability_bps\x18\x10 \x01(\r\x12\x12\n\npower_held\x18\x11 \x01(\x04\x12\x13\n\x0bmaintenance\x18\x12 \x01(\x08\"\xd9\x02\n\x0eSlotAllocation\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x04\x12\r\n\x05limit\x18\x04 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x05 \x01(\x04\x12\x0e\n\x06target\x18\x06 \x01(\x04\x12\x10\n\x08selected\x18\x07 \x01(\x04\x12)\n\x04stop\x18\x08 \x01(\x0e\x32\x1b.evergrid.reasons.v1.Reason\x12+\n\x05turns\x18\t \x03(\x0b\x32\x1c.evergrid.uptime.v1.SlotTurn\x12\x12\n\nblock_hash\x18\n \x01(\x0c\x12\r\n\x05order\x18\x0b \x01(\r\x12\x0e\n\x06height\x18\x0c \x01(\x03\x12\x15\n\ranyone_served\x18\r \x01(\x08\x12\x14\n\x0cwithout_vote\x18\x0e \x03(\t\x12\x13\n\x0bpower_total\x18\x0f \x01(\x04\"_\n\nDrawMember\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x04\x12\x14\n\x0cvoting_power\x18\x03 \x01(\x04\x12\x16\n\x0enodes_weighted\x18\x04 \x01(\r\"\xb6\x01\n\x12ServingPerformance\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x10\n\x08\x66inished\x18\x03 \x01(\x04\x12\x0e\n\x06missed\x18\x04 \x01(\x04\x12\x15\n\rweight_before\x18\x05 \x01(\x04\x12\x14\n\x0cweight_after\x18\x06 \x01(\x04\x12+\n\x06reason\x18\x07 \x01(\x0e\x32\x1b.evergrid.reasons.v1.Reason\"\xd5\x01\n\x14ThroughputValidation\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08\x65xpected\x18\x03 \x01(\x04\x12\x0c\n\x04real\x18\x04 \x01(\x04\x12 \n\x18min_throughput_ratio_bps\x18\x05 \x01(\r\x12\r\n\x05short\x18\x06 \x01(\x08\x12\x35\n\x05nodes\x18\x07 \x03(\x0b\x32&.evergrid.uptime.v1.ServingPerformance\x12\x0e\n\x06height\x18\x08 \x01(\x03\"2\n\x1bQuerySlotAllocationsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"W\n\x1cQuerySlotAllocationsResponse\x12\x37\n\x0b\x61llocations\x18\x01 \x03(\x0b\x32\".evergrid.uptime.v1.SlotAllocation\"W\n\x1bQueryModelThroughputRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x13\n\x0bheight_from\x18\x02 \x01(\x03\x12\x11\n\theight_to\x18\x03 \x01(\x03\".\n\x1cQueryModelThroughputResponse\x12\x0e\n\x06tokens\x18\x01 \x01(\x04\"8\n!QueryThroughputValidationsRequest\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\"c\n\"QueryThroughputValidationsResponse\x12=\n\x0bvalidations\x18\x01 \x03(\x0b\x32(.evergrid.uptime.v1.ThroughputValidation\"\x18\n\x16QueryDrawInputsRequest\"\xd5\x01\n\x17QueryDrawInputsResponse\x12\x13\n\x0b\x65poch_index\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x30\n\x06params\x18\x03 \x01(\x0b\x32 .evergrid.epochs.v1.UptimeParams\x12/\n\x07members\x18\x04 \x03(\x0b\x32\x1e.evergrid.uptime.v1.DrawMember\x12\x32\n\x06models\x18\x05 \x03(\x0b\x32\".evergrid.uptime.v1.SlotAllocation\"J\n\rLastPreserved\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x13\n\x0b\x65poch_index\x18\x03 \x01(\x04\"\xcc\x01\n\x0cGenesisState\x12\x37\n\x0b\x61llocations\x18\x01 \x03(\x0b\x32\".evergrid.uptime.v1.SlotAllocation\x12\x39\n\x0elast_preserved\x18\x02 \x03(\x0b\x32!.evergrid.uptime.v1.LastPreserved\x12H\n\x16throughput_validations\x18\x03 \x03(\x0b\x32(.evergrid.uptime.v1.ThroughputValidation2\xbb\x05\n\x05Query\x12\xb0\x01\n\x0fSlotAllocations\x12/.evergrid.uptime.v1.QuerySlotAllocationsRequest\x1a\x30.evergrid.uptime.v1.QuerySlotAllocationsResponse\":\x82\xd3\xe4\x93\x02\x34\x12\x32/evergrid/uptime/v1/slot_allocations/{epoch_index}\x12\xa2\x01\n\x0fModelThroughput\x12/.evergrid.uptime.v1.QueryModelThroughputRequest\x1a\x30.evergrid.uptime.v1.QueryModelThroughputResponse\",\x82\xd3\xe4\x93\x02&\x12$/evergrid/uptime/v1/model_throughput\x12\x8e\x01\n\nDrawInputs\x12*.evergrid.uptime.v1.QueryDrawInputsRequest\x1a+.evergrid.uptime.v1.QueryDrawInputsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/evergrid/uptime/v1/draw_inputs\x12\xc8\x01\n\x15ThroughputValidations\x12\x35.evergrid.uptime.v1.QueryThroughputValidationsRequest\x1a\x36.evergrid.uptime.v1.QueryThroughputValidationsResponse\"@\x82\xd3\xe4\x93\x02:\x12\x38/evergrid/uptime/v1/throughput_validations/{epoch_index}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,35 +43,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERY'].methods_by_name['ThroughputValidations']._loaded_options = None
   _globals['_QUERY'].methods_by_name['ThroughputValidations']._serialized_options = b'\202\323\344\223\002:\0228/evergrid/uptime/v1/throughput_validations/{epoch_index}'
   _globals['_SLOTTURN']._serialized_start=154
-  _globals['_SLOTTURN']._serialized_end=545
-  _globals['_SLOTALLOCATION']._serialized_start=548
-  _globals['_SLOTALLOCATION']._serialized_end=893
-  _globals['_DRAWMEMBER']._serialized_start=895
-  _globals['_DRAWMEMBER']._serialized_end=990
-  _globals['_SERVINGPERFORMANCE']._serialized_start=993
-  _globals['_SERVINGPERFORMANCE']._serialized_end=1175
-  _globals['_THROUGHPUTVALIDATION']._serialized_start=1178
-  _globals['_THROUGHPUTVALIDATION']._serialized_end=1391
-  _globals['_QUERYSLOTALLOCATIONSREQUEST']._serialized_start=1393
-  _globals['_QUERYSLOTALLOCATIONSREQUEST']._serialized_end=1443
-  _globals['_QUERYSLOTALLOCATIONSRESPONSE']._serialized_start=1445
-  _globals['_QUERYSLOTALLOCATIONSRESPONSE']._serialized_end=1532
-  _globals['_QUERYMODELTHROUGHPUTREQUEST']._serialized_start=1534
-  _globals['_QUERYMODELTHROUGHPUTREQUEST']._serialized_end=1621
-  _globals['_QUERYMODELTHROUGHPUTRESPONSE']._serialized_start=1623
-  _globals['_QUERYMODELTHROUGHPUTRESPONSE']._serialized_end=1669
-  _globals['_QUERYTHROUGHPUTVALIDATIONSREQUEST']._serialized_start=1671
-  _globals['_QUERYTHROUGHPUTVALIDATIONSREQUEST']._serialized_end=1727
-  _globals['_QUERYTHROUGHPUTVALIDATIONSRESPONSE']._serialized_start=1729
-  _globals['_QUERYTHROUGHPUTVALIDATIONSRESPONSE']._serialized_end=1828
-  _globals['_QUERYDRAWINPUTSREQUEST']._serialized_start=1830
-  _globals['_QUERYDRAWINPUTSREQUEST']._serialized_end=1854
-  _globals['_QUERYDRAWINPUTSRESPONSE']._serialized_start=1857
-  _globals['_QUERYDRAWINPUTSRESPONSE']._serialized_end=2070
-  _globals['_LASTPRESERVED']._serialized_start=2072
-  _globals['_LASTPRESERVED']._serialized_end=2146
-  _globals['_GENESISSTATE']._serialized_start=2149
-  _globals['_GENESISSTATE']._serialized_end=2353
-  _globals['_QUERY']._serialized_start=2356
-  _globals['_QUERY']._serialized_end=3055
+  _globals['_SLOTTURN']._serialized_end=566
+  _globals['_SLOTALLOCATION']._serialized_start=569
+  _globals['_SLOTALLOCATION']._serialized_end=914
+  _globals['_DRAWMEMBER']._serialized_start=916
+  _globals['_DRAWMEMBER']._serialized_end=1011
+  _globals['_SERVINGPERFORMANCE']._serialized_start=1014
+  _globals['_SERVINGPERFORMANCE']._serialized_end=1196
+  _globals['_THROUGHPUTVALIDATION']._serialized_start=1199
+  _globals['_THROUGHPUTVALIDATION']._serialized_end=1412
+  _globals['_QUERYSLOTALLOCATIONSREQUEST']._serialized_start=1414
+  _globals['_QUERYSLOTALLOCATIONSREQUEST']._serialized_end=1464
+  _globals['_QUERYSLOTALLOCATIONSRESPONSE']._serialized_start=1466
+  _globals['_QUERYSLOTALLOCATIONSRESPONSE']._serialized_end=1553
+  _globals['_QUERYMODELTHROUGHPUTREQUEST']._serialized_start=1555
+  _globals['_QUERYMODELTHROUGHPUTREQUEST']._serialized_end=1642
+  _globals['_QUERYMODELTHROUGHPUTRESPONSE']._serialized_start=1644
+  _globals['_QUERYMODELTHROUGHPUTRESPONSE']._serialized_end=1690
+  _globals['_QUERYTHROUGHPUTVALIDATIONSREQUEST']._serialized_start=1692
+  _globals['_QUERYTHROUGHPUTVALIDATIONSREQUEST']._serialized_end=1748
+  _globals['_QUERYTHROUGHPUTVALIDATIONSRESPONSE']._serialized_start=1750
+  _globals['_QUERYTHROUGHPUTVALIDATIONSRESPONSE']._serialized_end=1849
+  _globals['_QUERYDRAWINPUTSREQUEST']._serialized_start=1851
+  _globals['_QUERYDRAWINPUTSREQUEST']._serialized_end=1875
+  _globals['_QUERYDRAWINPUTSRESPONSE']._serialized_start=1878
+  _globals['_QUERYDRAWINPUTSRESPONSE']._serialized_end=2091
+  _globals['_LASTPRESERVED']._serialized_start=2093
+  _globals['_LASTPRESERVED']._serialized_end=2167
+  _globals['_GENESISSTATE']._serialized_start=2170
+  _globals['_GENESISSTATE']._serialized_end=2374
+  _globals['_QUERY']._serialized_start=2377
+  _globals['_QUERY']._serialized_end=3076
 # @@protoc_insertion_point(module_scope)

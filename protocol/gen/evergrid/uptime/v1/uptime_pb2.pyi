@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SlotTurn(_message.Message):
-    __slots__ = ("participant", "node_id", "throughput", "reason", "selected_before", "drawn", "weight_total", "sequence", "epoch_preserved", "serves", "pending_model_change", "disabled", "participant_invalid", "unproved", "served", "availability_bps", "power_held")
+    __slots__ = ("participant", "node_id", "throughput", "reason", "selected_before", "drawn", "weight_total", "sequence", "epoch_preserved", "serves", "pending_model_change", "disabled", "participant_invalid", "unproved", "served", "availability_bps", "power_held", "maintenance")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class SlotTurn(_message.Message):
     SERVED_FIELD_NUMBER: _ClassVar[int]
     AVAILABILITY_BPS_FIELD_NUMBER: _ClassVar[int]
     POWER_HELD_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
     participant: str
     node_id: str
     throughput: int
@@ -44,7 +45,8 @@ class SlotTurn(_message.Message):
     served: int
     availability_bps: int
     power_held: int
-    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., throughput: _Optional[int] = ..., reason: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., selected_before: _Optional[int] = ..., drawn: _Optional[int] = ..., weight_total: _Optional[int] = ..., sequence: _Optional[int] = ..., epoch_preserved: _Optional[int] = ..., serves: bool = ..., pending_model_change: bool = ..., disabled: bool = ..., participant_invalid: bool = ..., unproved: _Optional[int] = ..., served: _Optional[int] = ..., availability_bps: _Optional[int] = ..., power_held: _Optional[int] = ...) -> None: ...
+    maintenance: bool
+    def __init__(self, participant: _Optional[str] = ..., node_id: _Optional[str] = ..., throughput: _Optional[int] = ..., reason: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., selected_before: _Optional[int] = ..., drawn: _Optional[int] = ..., weight_total: _Optional[int] = ..., sequence: _Optional[int] = ..., epoch_preserved: _Optional[int] = ..., serves: bool = ..., pending_model_change: bool = ..., disabled: bool = ..., participant_invalid: bool = ..., unproved: _Optional[int] = ..., served: _Optional[int] = ..., availability_bps: _Optional[int] = ..., power_held: _Optional[int] = ..., maintenance: bool = ...) -> None: ...
 
 class SlotAllocation(_message.Message):
     __slots__ = ("epoch_index", "model_id", "capacity", "limit", "expected", "target", "selected", "stop", "turns", "block_hash", "order", "height", "anyone_served", "without_vote", "power_total")
