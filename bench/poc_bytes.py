@@ -1,8 +1,8 @@
 """Bytes of one PoC round in blocks and in state, by the form of the batches and by who validates.
 
-Run `python -m bench.poc_bytes`; prints JSON. Messages are built and signed as real ones, and the state's entries
-are those that the chain's handlers write, of one participant, times how many there are: each of a kind has the
-same size up to a varint. Nothing here is executed.
+Run `python -m bench.poc_bytes`; prints JSON. Messages are built and signed as real ones, and the state's
+entries are those that the chain's handlers write, of one participant, times how many there are: each of a
+kind has the same size up to a varint. Nothing here is executed.
 """
 
 from __future__ import annotations
