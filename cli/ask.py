@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 def ask(session: Session, route: Route, fields: dict[str, Any]) -> None:
     """Sends the query and prints what came back; raises ChainError where the chain has no answer."""
+    # On the wire an index that was left out is that of epoch 0, which nobody means who names none.
+    if "current" in route.request.DESCRIPTOR.fields_by_name and "epoch_index" not in fields:
+        fields = fields | {"current": True}
     request = route.request(**fields)
     with session.client as client:
         answer = client.query(request, route.response, int(session.get("height") or 0))

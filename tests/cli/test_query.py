@@ -10,6 +10,7 @@ import pytest
 from tests.chain import FUNDS, Chain, key_of
 from tests.cli.conftest import Command
 from tests.cli.rpc import RpcServer
+from tests.stages.test_epoch import S, run_poc, two_owners
 
 ALICE, BOB, EVE = (key_of(name).address for name in ("alice", "bob", "eve"))
 
@@ -41,6 +42,20 @@ def test_one_thing_is_yaml_for_people(online: Command) -> None:
 def test_the_long_name_of_a_query_is_understood(online: Command) -> None:
     assert online.json("query", "bank", "all-balances", BOB) == online.json("query", "bank", "balances", BOB)
     assert online.json("q", "models", "governance-models") == online.json("query", "models", "list")
+
+
+def test_an_epoch_that_is_not_named_is_the_effective_one(tmp_path: Path) -> None:
+    chain = two_owners()
+    run_poc(chain, S, {"alice": 30, "bob": 20})
+
+    with RpcServer(chain) as server:
+        online = Command(tmp_path, server.url)
+        unnamed = online.json("query", "epochs", "active-participants")
+        models = online.json("query", "epochs", "models")
+        former = online.json("query", "epochs", "active-participants", "--epoch-index", "0")
+
+    assert (unnamed["epoch_index"], models["epoch_index"], former["epoch_index"]) == ("1", "1", "0")
+    assert sorted(each["weight"] for each in unnamed["participants"]) == ["20", "30"]
 
 
 def test_pages_follow_one_another_by_key_and_by_number(online: Command) -> None:
