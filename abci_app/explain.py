@@ -137,10 +137,10 @@ class _Exclusions:
         explanation.steps.append(step(f"excluded.{scope}", text, *sources, reason=reason))
 
     def _take(self, explanation: pb.Explanation, told: pb.Explanation, scope: str) -> None:
-        """The steps of another explanation that end in a reason which excludes."""
+        """The steps of another explanation whose reason decided it and excludes."""
         explanation.not_retained.extend(told.not_retained)
         for each in told.steps:
-            if each.reason in EXCLUDING[scope]:
+            if each.reason in told.reasons and each.reason not in HARMLESS:
                 taken = explanation.steps.add()
                 taken.CopyFrom(each)
                 taken.rule = f"excluded.{scope}"
@@ -155,49 +155,19 @@ class _Exclusions:
         return conclude(explanation, why)
 
 
-# The reasons by which one is kept out of the draw, the group, the validators, or (a part of) the reward.
-EXCLUDING: dict[str, frozenset[Reason]] = {
-    "draw": frozenset(
-        [
-            reasons.REASON_PARTICIPANT_INVALID,
-            reasons.REASON_NOT_SERVING,
-            reasons.REASON_ZERO_THROUGHPUT,
-            reasons.REASON_PENDING_MODEL_CHANGE,
-            reasons.REASON_NODE_DISABLED,
-            reasons.REASON_UNPROVED,
-            reasons.REASON_MIN_SERVED,
-            reasons.REASON_AVAILABILITY,
-            reasons.REASON_OVER_LIMIT,
-            reasons.REASON_VOTING_GUARD,
-        ]
-    ),
-    "group": frozenset(
-        [
-            reasons.REASON_PARTICIPANT_INVALID,
-            reasons.REASON_NOT_IN_REGISTRY,
-            reasons.REASON_FRAUD,
-            reasons.REASON_NO_NONCES,
-            reasons.REASON_UNDECIDED,
-        ]
-    ),
-    "validators": frozenset(
-        [
-            reasons.REASON_NO_WEIGHT,
-            reasons.REASON_NO_CONSENSUS_KEY,
-            reasons.REASON_EMPTY_GROUP,
-            reasons.REASON_RETAINED_POWER,
-        ]
-    ),
-    "reward": frozenset(
-        [
-            reasons.REASON_NO_WEIGHT,
-            reasons.REASON_MISSED_INFERENCES,
-            reasons.REASON_NOT_COVERED,
-            reasons.REASON_PARTICIPANT_INVALID,
-            reasons.REASON_SUPPLY_CAP,
-        ]
-    ),
-}
+# What keeps nobody out of anything.
+HARMLESS: frozenset[Reason] = frozenset(
+    [
+        reasons.REASON_UNSPECIFIED,
+        reasons.REASON_SELECTED,
+        reasons.REASON_NOT_DRAWN,
+        reasons.REASON_MINED,
+        reasons.REASON_PRESERVED,
+        reasons.REASON_GENESIS,
+        reasons.REASON_ACCEPTED,
+        reasons.REASON_COVERED,
+    ]
+)
 
 
 def _found(explain: Callable[[], list[pb.Explanation]]) -> list[pb.Explanation]:

@@ -42,6 +42,13 @@ SHORT_NAMES = {
         "PocBatchesForModel": "batches-for-model",
         "PocValidations": "validations",
     },
+    "explain": {
+        "ExplainSlot": "slot",
+        "ExplainWeight": "weight",
+        "ExplainReward": "reward",
+        "ExplainExclusion": "exclusion",
+        "ExplainValidator": "validator",
+    },
     "inference": {"Inference": "show", "Inferences": "list"},
     "rewards": {"ParticipantModelCoverage": "coverage"},
 }

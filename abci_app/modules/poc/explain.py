@@ -46,9 +46,7 @@ def explain_weight(ctx: Context, epoch: int, participant: str, node_id: str = ""
 
 def _explain_node(ctx: Context, record: EpochRecord, participant: str, node: WeighedNode) -> Explanation:
     height = _height(record)
-    outcome = state.OUTCOMES.get(ctx, (record.height_start, participant))
-    voted = outcome.outcome if outcome is not None else reasons.REASON_UNSPECIFIED
-    again = rules.weigh_again(participant, node, voted)
+    again = rules.weigh_again(participant, node)
     explanation = Explanation(
         subject="weight",
         epoch_index=record.index,
@@ -57,7 +55,7 @@ def _explain_node(ctx: Context, record: EpochRecord, participant: str, node: Wei
         height=height,
         steps=_node_steps(ctx, record, participant, node, again),
     )
-    if node.nonces and outcome is None:
+    if node.outcome and not state.OUTCOMES.has(ctx, (record.height_start, participant)):
         explanation.not_retained.append(f"{state.OUTCOMES.name}/{record.height_start}/{participant}")
     conclude(explanation, [again.weight_source], poc_weight=again.poc_weight, unproved=again.unproved)
     compare(explanation, [node.weight_source], poc_weight=node.poc_weight, unproved=node.unproved)
@@ -149,6 +147,12 @@ def _source_step(record: EpochRecord, participant: str, node: WeighedNode, again
             f"no weight: the vote on its participant's nonces ({node.nonces} are its own) decided nothing"
         ),
     }
+    kept = texts[reasons.REASON_PRESERVED]
+    asked = node.requests_finished + node.requests_missed
+    texts[reasons.REASON_THROUGHPUT_SHORTFALL] = (
+        f"{kept}; its model served less than expected and of {asked} requests its participant missed "
+        f"{node.requests_missed}, which leaves {again.poc_weight}"
+    )
     start, at = record.height_start, _height(record)
     return step(
         "weight",
@@ -163,6 +167,8 @@ def _source_step(record: EpochRecord, participant: str, node: WeighedNode, again
         unproved_old=node.unproved_old,
         scale_new=node.scale_new,
         scale_old=node.scale_old,
+        requests_finished=node.requests_finished,
+        requests_missed=node.requests_missed,
         poc_weight=again.poc_weight,
     )
 

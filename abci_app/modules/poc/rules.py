@@ -197,12 +197,11 @@ def weighed(
         unproved_old=node.unproved_old,
         scale_new=min(scaled[0], U64_MAX) if preserved else 0,
         scale_old=min(scaled[1], U64_MAX) if preserved else 0,
+        outcome=participant.outcome,
     )
 
 
-def weigh_again(
-    participant: str, node: poc_pb2.WeighedNode, outcome: reasons_pb2.Reason
-) -> epochs_pb2.NodeWeight:
+def weigh_again(participant: str, node: poc_pb2.WeighedNode) -> epochs_pb2.NodeWeight:
     """The weight of one node by the same rules, from what was known when it was weighed."""
     facts = NodeFacts(
         node_id=node.node_id,
@@ -212,7 +211,7 @@ def weigh_again(
         weight_old=node.weight_old,
         unproved_old=node.unproved_old,
     )
-    weight = node_weight(ParticipantFacts(participant, (facts,), outcome, node.barred), facts)
+    weight = node_weight(ParticipantFacts(participant, (facts,), node.outcome, node.barred), facts)
     if node.scale_old:
         scale(weight, node.scale_new, node.scale_old)
     if node.requests_missed:

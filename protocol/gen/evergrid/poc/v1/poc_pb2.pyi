@@ -135,7 +135,7 @@ class PocOutcome(_message.Message):
     def __init__(self, participant: _Optional[str] = ..., outcome: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., honest_power: _Optional[int] = ..., fraud_power: _Optional[int] = ..., power: _Optional[int] = ..., honest_slots: _Optional[int] = ..., fraud_slots: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class WeighedNode(_message.Message):
-    __slots__ = ("node_id", "poc_weight", "weight_source", "unproved", "gone", "barred", "preserved", "nonces", "weight_old", "unproved_old", "scale_new", "scale_old", "requests_finished", "requests_missed")
+    __slots__ = ("node_id", "poc_weight", "weight_source", "unproved", "gone", "barred", "preserved", "nonces", "weight_old", "unproved_old", "scale_new", "scale_old", "requests_finished", "requests_missed", "outcome")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     POC_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +150,7 @@ class WeighedNode(_message.Message):
     SCALE_OLD_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FINISHED_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_MISSED_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     poc_weight: int
     weight_source: _reasons_pb2.Reason
@@ -164,7 +165,8 @@ class WeighedNode(_message.Message):
     scale_old: int
     requests_finished: int
     requests_missed: int
-    def __init__(self, node_id: _Optional[str] = ..., poc_weight: _Optional[int] = ..., weight_source: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., unproved: _Optional[int] = ..., gone: bool = ..., barred: bool = ..., preserved: bool = ..., nonces: _Optional[int] = ..., weight_old: _Optional[int] = ..., unproved_old: _Optional[int] = ..., scale_new: _Optional[int] = ..., scale_old: _Optional[int] = ..., requests_finished: _Optional[int] = ..., requests_missed: _Optional[int] = ...) -> None: ...
+    outcome: _reasons_pb2.Reason
+    def __init__(self, node_id: _Optional[str] = ..., poc_weight: _Optional[int] = ..., weight_source: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., unproved: _Optional[int] = ..., gone: bool = ..., barred: bool = ..., preserved: bool = ..., nonces: _Optional[int] = ..., weight_old: _Optional[int] = ..., unproved_old: _Optional[int] = ..., scale_new: _Optional[int] = ..., scale_old: _Optional[int] = ..., requests_finished: _Optional[int] = ..., requests_missed: _Optional[int] = ..., outcome: _Optional[_Union[_reasons_pb2.Reason, str]] = ...) -> None: ...
 
 class MsgSubmitPocBatch(_message.Message):
     __slots__ = ("creator", "poc_stage_start_height", "node_id", "batch_id", "nonce_first", "nonce_count", "nonces", "claims", "root")
