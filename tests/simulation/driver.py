@@ -25,6 +25,7 @@ from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
+from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2
 from protocol.gen.evergrid.models.v1 import models_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
@@ -64,6 +65,12 @@ def genesis_chain(retention_epochs: int = 0) -> Chain:
     ]
     params = default_params("local")
     params.rewards.settle_per_block = 2
+    params.uptime.validate_throughput = True
+    params.inference.validation_rate_bps = 10_000
+    params.inference.validation_rate_min_bps = 5_000
+    # Half of the verdicts are invalid at random: what comes of it is not to be rare, nor the end of everyone.
+    params.inference.false_positive_rate_bps = 5_000
+    params.inference.invalidation_probability_millionths = 10_000
     params.epoch.retention_epochs = retention_epochs or params.epoch.retention_epochs
     return Chain(app_state(owners, [a_model(model) for model in MODELS], params, funded=CLIENTS))
 
@@ -132,6 +139,7 @@ class Life:
         if info.HasField("upcoming"):
             found += self._poc(info.upcoming)
         found += self._inference()
+        found += self._judgements()
         chance = self.random.random()
         if chance < 0.1:
             found.append(self._hardware())
@@ -223,6 +231,35 @@ class Life:
             prompt_hash=HASH,
             prompt_token_count=20,
             max_tokens=100,
+        )
+
+    def _judgements(self) -> list[tuple[str, Message]]:
+        """Verdicts on what is not final, mostly of those who may give one; at times an announcement."""
+        found: list[tuple[str, Message]] = []
+        for name in NAMES:
+            request = inference_pb2.QueryPendingValidationsRequest(participant=key_of(name).address)
+            pending = self.chain.query(request, inference_pb2.QueryPendingValidationsResponse).pending
+            ids = [each.inference.inference_id for each in pending] or [f"i{self.made}"]
+            if self.random.random() < (0.7 if pending else 0.05):
+                found.append((name, self._verdict(name, self.random.choice(ids))))
+        if self.random.random() < 0.1:
+            name = self.random.choice(NAMES)
+            first = self.chain.height + self.random.randint(0, 20)
+            window = maintenance_pb2.MsgAnnounceMaintenance(
+                creator=key_of(name).address,
+                node_id=self.random.choice(("", "n1", "n3")),
+                height_from=first,
+                height_to=first + self.random.randint(-1, 3),
+            )
+            found.append((name, window))
+        return found
+
+    def _verdict(self, name: str, inference_id: str) -> inference_pb2.MsgValidateInference:
+        value = self.random.choice((0, 8_999, 9_000, 10_000))
+        valid = value >= 9_000 or self.random.random() < 0.05
+        result = inference_pb2.VALIDATION_RESULT_VALID if valid else inference_pb2.VALIDATION_RESULT_INVALID
+        return inference_pb2.MsgValidateInference(
+            creator=key_of(name).address, inference_id=inference_id, result=result, value_bps=value
         )
 
     def _hardware(self) -> tuple[str, Message]:

@@ -29,6 +29,7 @@ def test_a_random_life_keeps_every_invariant_and_reaches_each_branch(seed: int) 
     assert kinds >= {
         "MsgStartInference",
         "MsgFinishInference",
+        "MsgValidateInference",
         "MsgSubmitPocBatch",
         "MsgSubmitPocValidations",
     }

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from protocol.gen.evergrid.explain.v1.explain_pb2 import Step
     from protocol.gen.evergrid.rewards.v1.rewards_pb2 import EpochSettlement
 
+# Of every member it is said whether it covered the models.
+MEMBER_REASONS = frozenset([reasons.REASON_COVERED, reasons.REASON_NOT_COVERED])
+
 
 def explain_reward(ctx: Context, epoch: int, participant: str) -> Explanation:
     """What an epoch brought to a participant, by which rules; of the epoch that rules: as it stands now.
@@ -113,6 +116,8 @@ def _replay(ctx: Context, params: RewardParams, settlement: EpochSettlement) -> 
             invalid=reasons.REASON_PARTICIPANT_INVALID in each.reasons,
         )
         for each in state.AMOUNTS.values(ctx, (settlement.epoch_index,))
+        # Others have fees or statistics alone: they were no members, and had no part in the split.
+        if not MEMBER_REASONS.isdisjoint(each.reasons)
     ]
     return rules.settle(params, settlement.reward_before_cap, settlement.left_under_cap, members)
 
