@@ -273,11 +273,17 @@ def start_process(path: Path, *program: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, *(program or ("-m", "bench.kvstore")), f"unix://{path}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     deadline = time.monotonic() + WAIT_SECONDS
-    while not path.exists():
+    while not listens(path):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)
     return process
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections: the file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -23,8 +23,7 @@ from protocol.gen.evergrid.maintenance.v1.maintenance_pb2 import MaintenanceWind
 
 PARAMS = MaintenanceParams(credit_per_good_epoch=10, credit_max=25, notice=8, max_concurrent_bps=2_500)
 TOO_MUCH = (
-    "of the 100 tokens of m 10 are in maintenance then; "
-    "with these 20 it would be more than 2500 of 10000"
+    "of the 100 tokens of m 10 are in maintenance then; with these 20 it would be more than 2500 of 10000"
 )
 HEIGHT = st.integers(1, 60)
 

@@ -55,9 +55,7 @@ def replace_key(ctx: Context, participant: str, former: bytes, validator_key: by
     if former:
         address = consensus_address(former)
         KEY_HOLDERS.remove(ctx, address)
-        retire_key(
-            ctx, RetiredKey(validator_key=former, participant=participant, height_retired=ctx.height)
-        )
+        retire_key(ctx, RetiredKey(validator_key=former, participant=participant, height_retired=ctx.height))
     address = consensus_address(validator_key)
     forget_retired(ctx, address)
     KEY_HOLDERS.set(ctx, address, participant)

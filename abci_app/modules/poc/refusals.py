@@ -143,9 +143,7 @@ def _mix_refusals(msg: poc_pb2.MsgSubmitPocBatch, sender: BatchSender) -> Iterat
         text = f"node {msg.node_id!r} has committed to its nonces of this PoC, all in one batch"
         yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, text)
     elif msg.root and sender.batches:
-        text = (
-            f"node {msg.node_id!r} has inline batches in this PoC, a commitment stands alone"
-        )
+        text = f"node {msg.node_id!r} has inline batches in this PoC, a commitment stands alone"
         yield Refusal(reasons_pb2.REASON_MALFORMED_BATCH, text)
 
 
