@@ -141,7 +141,8 @@ class Walker:
             raise TxParseError(f"{table.name}: unexpected end of the bytes") from None
 
     def _message(self, raw: bytes, at: int, end: int, table: Table, depth: int) -> None:  # noqa: C901, PLR0912 - one flat loop, since every transaction passes it
-        if depth == 0:
+        # An Any takes two at once, so it can step over zero.
+        if depth <= 0:
             raise TxParseError(f"messages are nested deeper than {DEPTH_MAX}")
         rules, seen = table.rules, 0
         while at < end:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from abci_app.kernel.errors import TxParseError
 from abci_app.kernel.strict import DEPTH_MAX, Walker
 from abci_app.kernel.tx import Tx, decode, sign_bytes, signers
-from abci_app.modules import bank, gov, poc  # noqa: F401 - their messages are what transactions carry
+from abci_app.modules import authz, bank, gov, poc  # noqa: F401 - their messages are what transactions carry
+from protocol.gen.cosmos.authz.v1beta1 import authz_pb2
+from protocol.gen.cosmos.authz.v1beta1 import tx_pb2 as authz_tx
 from protocol.gen.cosmos.bank.v1beta1 import tx_pb2 as bank_tx
 from protocol.gen.cosmos.gov.v1 import gov_pb2
 from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
@@ -260,6 +262,16 @@ def test_messages_nest_up_to_a_limit() -> None:
     assert len(decode(with_body(a_body(a_nest(deepest - 1)))).messages) == 1
     assert f"deeper than {DEPTH_MAX}" in refusal(with_body(a_body(a_nest(deepest))))
     assert f"deeper than {DEPTH_MAX}" in refusal(with_body(a_body(a_nest(500))))
+
+
+@pytest.mark.parametrize("levels", [DEPTH_MAX // 2, 500])
+def test_the_limit_of_nesting_holds_where_an_any_begins_at_an_odd_depth(levels: int) -> None:
+    deep = pack(a_nest(levels))
+    in_body = a_body(authz_tx.MsgGrant(grant=authz_pb2.Grant(authorization=deep)))
+    in_key = tx_pb2.AuthInfo(signer_infos=[tx_pb2.SignerInfo(public_key=deep)])
+
+    for raw in (with_body(in_body), raw_of(a_body(), in_key.SerializeToString(), [SIGNATURE])):
+        assert f"deeper than {DEPTH_MAX}" in refusal(raw)
 
 
 # what must hold for all bytes
