@@ -304,3 +304,17 @@ def test_every_free_message_is_one_that_grant_api_node_grants() -> None:
 
     assert set(granted) >= FREE_MESSAGES | {"/evergrid.hardware.v1.MsgSubmitNewParticipant"}
     assert not [each for each in granted if "Params" in each or not each.startswith("/evergrid.")]
+
+
+@pytest.mark.parametrize("seconds", [18_446_744_073, 253_402_300_799])
+def test_a_grant_ends_before_the_nanoseconds_are_beyond_64_bits(chain: Chain, seconds: int) -> None:
+    last, later = grant(SEND), grant(SEND)
+    last.grant.expiration.seconds = 18_446_744_072
+    later.grant.expiration.seconds = seconds
+
+    refused = chain.deliver("alice", later)
+
+    assert (refused.codespace, refused.code) == ("sdk", 18)
+    assert "expiration is no time" in refused.log
+    chain.must("alice", last)
+    chain.must("warm", wrapped(send(7)))

@@ -13,8 +13,8 @@ from protocol.gen.cosmos.authz.v1beta1 import authz_pb2
 EXEC: Final = "/cosmos.authz.v1beta1.MsgExec"
 GENERIC: Final = "/cosmos.authz.v1beta1.GenericAuthorization"
 SECOND_NS: Final = 10**9
-# A timestamp past the year 9999 is none that protobuf's JSON can write.
-SECONDS_MAX: Final = 253_402_300_799
+# Ends are kept by their nanoseconds, in keys of 64 bits: up to the year 2554.
+SECONDS_MAX: Final = (2**64 - 1) // SECOND_NS - 1
 SHOWN: Final = 200
 
 
