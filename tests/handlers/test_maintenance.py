@@ -11,6 +11,7 @@ from abci_app.kernel.store import MemoryStore
 from abci_app.modules import epochs, inference, maintenance
 from abci_app.modules.epochs.profiles import default_params
 from abci_app.modules.inference import validation
+from abci_app.modules.maintenance.rules import WINDOWS_AHEAD_MAX
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2 as pb
@@ -156,6 +157,37 @@ def test_windows_of_the_same_node_do_not_overlap() -> None:
 
     assert "it overlaps the window 20 to 25 of gpu" in again.log
     assert "it overlaps the window 20 to 25 of gpu" in whole.log
+
+
+def windows_of_alice(heights: range) -> tuple[pb.MaintenanceWindow, ...]:
+    owner = key_of("alice").address
+    return tuple(
+        pb.MaintenanceWindow(participant=owner, node_id="gpu", height_from=at, height_to=at) for at in heights
+    )
+
+
+def test_an_exemption_costs_no_more_where_many_windows_are_over() -> None:
+    costs = []
+
+    for over in (1, 50):
+        chain = a_chain(windows=windows_of_alice(range(1, 1 + over)) + windows_of_alice(range(90, 91)))
+        ctx = chain.context()
+        assert maintenance.is_exempt(ctx, key_of("alice").address, ["gpu"], 90, 90)
+        costs.append(ctx.gas.used)
+
+    assert costs[0] == costs[1]
+
+
+def test_only_so_many_windows_of_a_participant_may_be_ahead() -> None:
+    chain = a_chain(windows=windows_of_alice(range(1000, 1000 + WINDOWS_AHEAD_MAX - 1)))
+
+    chain.must("alice", announce("alice", 12, 13, "gpu"))
+    refused = chain.deliver("alice", announce("alice", 14, 15, "gpu"))
+    chain.run_to(14)
+    again = chain.deliver("alice", announce("alice", 25, 26, "gpu"))
+
+    assert f"{WINDOWS_AHEAD_MAX} windows of it are still ahead" in refused.log
+    assert again.code == 0
 
 
 def test_a_node_whose_window_meets_the_poc_period_is_not_eligible_for_poc_slot() -> None:

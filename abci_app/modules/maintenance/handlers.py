@@ -34,7 +34,7 @@ def announce_maintenance(ctx: Context, msg: MsgAnnounceMaintenance) -> None:
     inside = allowed.first <= msg.height_from <= msg.height_to <= allowed.last
     errors = rules.announcement_errors(
         window,
-        rules.Standing(allowed, credit, tuple(state.WINDOWS.values(ctx, (msg.creator,)))),
+        rules.Standing(allowed, credit, tuple(windows.windows_from(ctx, msg.creator, ctx.height))),
         windows.model_loads(ctx, window) if inside else (),
         windows.params(ctx),
     )

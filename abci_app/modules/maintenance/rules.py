@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from protocol.gen.evergrid.epochs.v1.params_pb2 import MaintenanceParams
     from protocol.gen.evergrid.maintenance.v1.maintenance_pb2 import MaintenanceWindow
 
+# Every penalty looks at a participant's windows: as many as nodes that are maintained one by one may need.
+WINDOWS_AHEAD_MAX = 100
+
 
 def exempts(
     windows: Iterable[MaintenanceWindow], node_ids: Sequence[str], height_from: int, height_to: int
@@ -67,6 +70,7 @@ class Standing:
 
     allowed: OpenHeights
     credit: int
+    # Those that are not over.
     own: tuple[MaintenanceWindow, ...] = ()
 
 
@@ -87,6 +91,10 @@ def announcement_errors(
     blocks = window.height_to - window.height_from + 1
     if blocks > standing.credit:
         errors.append(f"{blocks} blocks are more than the credit of {standing.credit}")
+    if len(standing.own) >= WINDOWS_AHEAD_MAX:
+        errors.append(
+            f"{len(standing.own)} windows of it are still ahead, at most {WINDOWS_AHEAD_MAX} may be"
+        )
     errors += (
         f"it overlaps the window {each.height_from} to {each.height_to} of {each.node_id or 'all nodes'}"
         for each in standing.own

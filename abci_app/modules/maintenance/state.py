@@ -11,5 +11,7 @@ WINDOWS: Map[tuple[str, str, int], MaintenanceWindow] = Map(
 )
 # By last height, participant, node_id: the first height. What is still to come is found without the past.
 BY_END: Map[tuple[int, str, str], int] = Map("maintenance/by_end", (U64, STR, STR), int)
+# The same by participant first: what one of them has ahead, without its past.
+BY_PARTICIPANT: Map[tuple[str, int, str], int] = Map("maintenance/by_participant", (STR, U64, STR), int)
 # Blocks, by participant.
 CREDITS: Map[str, int] = Map("maintenance/credits", STR, int)

@@ -29,7 +29,13 @@ def is_exempt(
     """
     if "\0" in participant:
         return False
-    return rules.exempts(state.WINDOWS.values(ctx, (participant,)), node_ids, height_from, height_to)
+    return rules.exempts(windows_from(ctx, participant, height_from), node_ids, height_from, height_to)
+
+
+def windows_from(ctx: Context, participant: str, height: int) -> Iterator[MaintenanceWindow]:
+    """A participant's windows that end at a height or later, by their last height."""
+    walk = state.BY_PARTICIPANT.walk(ctx, (participant,), start=(participant, height, ""))
+    return (state.WINDOWS.require(ctx, (participant, node_id, first)) for (_, _, node_id), first in walk)
 
 
 def down_between(ctx: Context, height_from: int, height_to: int) -> dict[str, frozenset[str]]:
@@ -54,6 +60,7 @@ def keep(ctx: Context, window: MaintenanceWindow) -> None:
     """Stores a window."""
     state.WINDOWS.set(ctx, (window.participant, window.node_id, window.height_from), window)
     state.BY_END.set(ctx, (window.height_to, window.participant, window.node_id), window.height_from)
+    state.BY_PARTICIPANT.set(ctx, (window.participant, window.height_to, window.node_id), window.height_from)
 
 
 def open_heights(ctx: Context) -> rules.OpenHeights:
@@ -114,6 +121,7 @@ def prune(ctx: Context, budget: int) -> int:
         if height_to >= oldest or done >= budget:
             break
         state.BY_END.remove(ctx, key)
+        state.BY_PARTICIPANT.remove(ctx, (participant, height_to, node_id))
         state.WINDOWS.remove(ctx, (participant, node_id, first))
         done += 1
     return done
