@@ -43,6 +43,7 @@ COUNTS = {
         "inference/tokens_by_height",
         "maintenance/windows",
         "maintenance/by_end",
+        "maintenance/by_participant",
         "poc/batches",
         "poc/nodes",
         "poc/tallies",
