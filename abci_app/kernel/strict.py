@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from google.protobuf.descriptor import FieldDescriptor
 
 from abci_app.kernel.errors import TxParseError
+from protocol.gen.google.protobuf.duration_pb2 import Duration
+from protocol.gen.google.protobuf.timestamp_pb2 import Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,10 @@ _OPAQUE: Final = frozenset(
     ]
 )
 _ANY: Final = "google.protobuf.Any"
+# What protobuf's JSON can write, in seconds.
+_TIMESTAMPS: Final = range(-62_135_596_800, 253_402_300_799 + 1)
+_DURATION_MAX: Final = 315_576_000_000
+_NANOS: Final = 10**9
 # A padded varint ends in a zero byte after a continued one; one of 64 bits has at most 9 continued bytes,
 # then 0 or 1.
 _PADDED_OR_TOO_BIG: Final = re.compile(rb"[\x80-\xff]\x00|[\x80-\xff]{9}[\x02-\xff]")
@@ -71,7 +77,7 @@ class _Rule(NamedTuple):
 class Table:
     """What may stand in one message type, by tag (field number and wire type)."""
 
-    __slots__ = ("lenient", "name", "numbers", "rules")
+    __slots__ = ("is_time", "lenient", "name", "numbers", "rules")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -79,6 +85,7 @@ class Table:
         self.numbers: frozenset[int] = frozenset()
         # Whether unknown fields of numbers with bit 11 set are passed over; of TxBody alone.
         self.lenient = name == "cosmos.tx.v1beta1.TxBody"
+        self.is_time = name in {Timestamp.DESCRIPTOR.full_name, Duration.DESCRIPTOR.full_name}
 
 
 _TABLES: dict[str, Table] = {}
@@ -182,6 +189,8 @@ class Walker:
             if kind == MESSAGE:
                 assert sub is not None
                 self._message(raw, at, stop, sub, depth - 1)
+                if sub.is_time:
+                    _check_time(raw[at:stop], sub.name)
             elif kind == ANY:
                 self._any(raw, at, stop, depth - 1)
             elif kind == PACKED:
@@ -219,6 +228,20 @@ class Walker:
             raise TxParseError(f"unable to resolve type URL {text[:TYPE_URL_SHOWN]}")
         table = self._resolved[type_url] = table_of(message)
         return table
+
+
+def _check_time(raw: bytes, name: str) -> None:
+    """A point or span of time that JSON can write: answers with transactions hold it for everybody."""
+    time: Timestamp | Duration
+    if name == Timestamp.DESCRIPTOR.full_name:
+        time = Timestamp.FromString(raw)
+        fits = time.seconds in _TIMESTAMPS and 0 <= time.nanos < _NANOS
+    else:
+        time = Duration.FromString(raw)
+        same_sign = time.seconds * time.nanos >= 0
+        fits = same_sign and abs(time.seconds) <= _DURATION_MAX and abs(time.nanos) < _NANOS
+    if not fits:
+        raise TxParseError(f"{name}: out of range: {time.seconds} s and {time.nanos} ns")
 
 
 def varint(raw: bytes, at: int, name: str) -> tuple[int, int]:

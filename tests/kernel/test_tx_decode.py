@@ -274,6 +274,36 @@ def test_the_limit_of_nesting_holds_where_an_any_begins_at_an_odd_depth(levels: 
         assert f"deeper than {DEPTH_MAX}" in refusal(raw)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "nanos"), [(0, 10**9), (0, -1), (253_402_300_800, 0), (-62_135_596_801, 0)]
+)
+def test_a_timestamp_that_is_no_time_is_refused(seconds: int, nanos: int) -> None:
+    message = authz_tx.MsgGrant()
+    message.grant.expiration.seconds, message.grant.expiration.nanos = seconds, nanos
+
+    # JSON cannot write it, so one transaction would take whole pages of answers from everybody.
+    assert "google.protobuf.Timestamp" in refusal(with_body(a_body(message)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos"), [(1, 10**9), (1, -1), (-1, 1), (315_576_000_001, 0), (-315_576_000_001, 0)]
+)
+def test_a_duration_that_is_no_span_is_refused(seconds: int, nanos: int) -> None:
+    message = gov_tx.MsgUpdateParams()
+    message.params.voting_period.seconds, message.params.voting_period.nanos = seconds, nanos
+
+    assert "google.protobuf.Duration" in refusal(with_body(a_body(message)))
+
+
+def test_the_last_timestamp_and_the_longest_duration_are_taken() -> None:
+    ends = authz_tx.MsgGrant()
+    ends.grant.expiration.seconds, ends.grant.expiration.nanos = 253_402_300_799, 999_999_999
+    spans = gov_tx.MsgUpdateParams()
+    spans.params.voting_period.seconds, spans.params.voting_period.nanos = -315_576_000_000, -1
+
+    assert len(decode(with_body(a_body(ends, spans))).messages) == 2
+
+
 # what must hold for all bytes
 
 SIGNED = Draft(
