@@ -10,13 +10,12 @@ import json
 from collections import OrderedDict
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from google.protobuf import json_format
+from typing import TYPE_CHECKING
 
 from abci_app import upgrades
 from abci_app.ante import ante_chain
 from abci_app.block_ends import PRUNE_BUDGET, begin_block, end_block
+from abci_app.genesis import load_genesis
 from abci_app.kernel.block import (
     MACHINE_FAILURES,
     TxResult,
@@ -30,34 +29,18 @@ from abci_app.kernel.context import Block, Context, Event, Mode
 from abci_app.kernel.errors import TxError
 from abci_app.kernel.store import Overlay
 from abci_app.kernel.tx import decode
-from abci_app.modules import (
-    auth,
-    authz,
-    bank,
-    epochs,
-    gov,
-    hardware,
-    inference,
-    maintenance,
-    models,
-    poc,
-    rewards,
-    upgrade,
-    uptime,
-)
+from abci_app.modules import auth, epochs
 from abci_app.query import QueryRouter
 from protocol.gen.cosmos.authz.v1beta1.tx_pb2 import MsgExec
 from protocol.gen.evergrid.app.v1 import app_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from protocol.gen.tendermint.crypto import keys_pb2
 from protocol.gen.tendermint.types import params_pb2
-from protocol.pool import POOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from abci_app.kernel.kv import Reader
-    from abci_app.kernel.module import Module
     from abci_app.kernel.store import KV, Staged, Store
     from abci_app.kernel.tx import Tx
     from abci_app.stages import AroundStep
@@ -66,32 +49,11 @@ APP_VERSION = 1
 SOFTWARE_VERSION = "0.1.0"
 DECODED_MAX = 20_000
 
-# Genesis runs in this order: a module may read those before it.
-MODULES: tuple[Module, ...] = (
-    upgrade.MODULE,
-    auth.MODULE,
-    bank.MODULE,
-    authz.MODULE,
-    models.MODULE,
-    hardware.MODULE,
-    epochs.MODULE,
-    maintenance.MODULE,
-    poc.MODULE,
-    inference.MODULE,
-    uptime.MODULE,
-    rewards.MODULE,
-    gov.MODULE,
-)
-
 LAST_BLOCK: Item[app_pb2.LastBlock] = Item("app/last_block", app_pb2.LastBlock)
 CONSENSUS_PARAMS: Item[params_pb2.ConsensusParams] = Item("app/consensus_params", params_pb2.ConsensusParams)
 
 # Names of the store's parts, as the collections declare them; those that begin with a tilde are bulk.
 STORES: tuple[str, ...] = tuple(sorted({name.partition("/")[0] for name in NAMES}))
-
-
-class GenesisError(ValueError):
-    """The genesis state cannot work; the text lists every reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,42 +334,3 @@ def _kind(tx: Tx | None) -> str:
 
 def _validator_update(key: bytes, power: int) -> abci.ValidatorUpdate:
     return abci.ValidatorUpdate(pub_key=keys_pb2.PublicKey(ed25519=key), power=power)
-
-
-def parse_genesis(app_state: dict[str, Any]) -> dict[str, Any]:
-    """Each module's genesis state from JSON; raises GenesisError that lists everything that is wrong."""
-    known = {module.name: module for module in MODULES}
-    errors = [f"{name}: no module of this name" for name in sorted(app_state) if name not in known]
-    states: dict[str, Any] = {}
-    for module in MODULES:
-        state = module.genesis()
-        try:
-            json_format.ParseDict(app_state.get(module.name, {}), state, descriptor_pool=POOL)
-        except json_format.ParseError as error:
-            errors.append(f"{module.name}: {error}")
-            continue
-        states[module.name] = state
-        errors += (f"{module.name}: {text}" for text in module.validate_genesis(state))
-    if errors:
-        raise GenesisError("the genesis state is refused:\n" + "\n".join(errors))
-    return states
-
-
-def load_genesis(ctx: Context, app_state: dict[str, Any]) -> None:
-    """Writes the genesis state of all modules, in their order."""
-    states = parse_genesis(app_state)
-    for module in MODULES:
-        module.init_genesis(ctx, states[module.name])
-        if module is auth.MODULE:
-            # From the first block on, so that nobody can send coins to them.
-            auth.create_module_accounts(ctx, [name for each in MODULES for name in each.accounts])
-
-
-def export_genesis(ctx: Context) -> dict[str, Any]:
-    """The state as a genesis that builds it again."""
-    return {
-        module.name: json_format.MessageToDict(
-            module.export_genesis(ctx), preserving_proto_field_name=True, descriptor_pool=POOL
-        )
-        for module in MODULES
-    }

@@ -32,7 +32,8 @@ def export(session: Session, *, output_document: str | None) -> None:
 
 def exported(home: Path) -> dict[str, Any]:
     """The genesis document of a home's last state; raises ClickException where there is none."""
-    from abci_app.app import STORES, App, export_genesis  # noqa: PLC0415 - brings the chain
+    from abci_app.app import STORES, App  # noqa: PLC0415 - brings the chain
+    from abci_app.genesis import export_genesis  # noqa: PLC0415 - brings the chain
     from abci_app.kernel.store import DiskStore, StoreLocked  # noqa: PLC0415
 
     document = read_object(_existing(home / "config" / "genesis.json"))

@@ -21,6 +21,7 @@ CONSENSUS = (
     "abci_app/ante.py",
     "abci_app/block_ends.py",
     "abci_app/app.py",
+    "abci_app/genesis.py",
     "protocol",
 )
 GENERATED = ROOT / "protocol" / "gen"

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from abci_app.app import parse_genesis
+from abci_app.genesis import parse_genesis
 from abci_app.modules import epochs, gov
 from abci_app.node.config import ConfigError
 from protocol import address

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.message import Message
 
 from abci_app.ante import FREE_MESSAGES
-from abci_app.app import export_genesis
+from abci_app.genesis import export_genesis
 from abci_app.kernel.errors import Unauthorized
 from abci_app.kernel.module import MESSAGES
 from abci_app.modules import authz, epochs

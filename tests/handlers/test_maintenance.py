@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from abci_app.app import STORES, export_genesis
+from abci_app.app import STORES
+from abci_app.genesis import export_genesis
 from abci_app.kernel.store import MemoryStore
 from abci_app.modules import epochs, inference, maintenance
 from abci_app.modules.epochs.profiles import default_params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from abci_app.app import MODULES
+from abci_app.genesis import MODULES
 from protocol import address
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from abci_app.app import GenesisError, parse_genesis
+from abci_app.genesis import GenesisError, parse_genesis
 from abci_app.node.config import ConfigError, NodeSettings, load_settings, split_address
 from abci_app.node.genesis import (
     PROFILES,

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from abci_app.app import MODULES
 from abci_app.block_ends import PRUNE_BUDGET
+from abci_app.genesis import MODULES
 from abci_app.kernel.collections import NAMES, U64, Map
 from abci_app.modules import epochs
 from protocol.gen.evergrid.epochs.v1.params_pb2 import Params

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from abci_app.app import STORES, export_genesis
+from abci_app.app import STORES
+from abci_app.genesis import export_genesis
 from abci_app.kernel.store import DiskStore, MemoryStore
 from abci_app.modules import epochs
 from tests.chain import Chain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from abci_app.app import export_genesis
+from abci_app.genesis import export_genesis
 from abci_app.modules import epochs
 from abci_app.sim.chain import packed
 from abci_app.sim.ground import DENOM, GOV, as_json

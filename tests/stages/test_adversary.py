@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from abci_app.app import STORES, GenesisError, load_genesis
+from abci_app.app import STORES
+from abci_app.genesis import GenesisError, load_genesis
 from abci_app.kernel.context import Block, Context
 from abci_app.kernel.errors import QueryError
 from abci_app.kernel.store import MemoryStore, Overlay

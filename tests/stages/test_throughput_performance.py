@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from abci_app.app import export_genesis
+from abci_app.genesis import export_genesis
 from abci_app.modules import epochs, inference, poc, uptime
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import ActiveParticipant, NodeWeight
 from protocol.gen.evergrid.inference.v1 import inference_pb2

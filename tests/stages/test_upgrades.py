@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from abci_app import upgrades
-from abci_app.app import STORES, App, export_genesis
+from abci_app.app import STORES, App
+from abci_app.genesis import export_genesis
 from abci_app.invariants import broken
 from abci_app.kernel.store import DiskStore
 from abci_app.modules import bank, upgrade
