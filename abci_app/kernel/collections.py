@@ -6,7 +6,7 @@ key. Encodings keep the order of what they encode, so a walk goes by number, and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from abci_app.kernel.context import (
     DELETE_COST,
@@ -28,17 +28,15 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class KeyPart:
+class KeyPart(Protocol):
     """How one part of a key is written; `read` returns the value and where the next part begins."""
 
-    def write(self, value: Any) -> bytes:
-        raise NotImplementedError
+    def write(self, value: Any) -> bytes: ...
 
-    def read(self, raw: bytes, at: int) -> tuple[Any, int]:
-        raise NotImplementedError
+    def read(self, raw: bytes, at: int) -> tuple[Any, int]: ...
 
 
-class _U64(KeyPart):
+class _U64:
     def write(self, value: int) -> bytes:
         return value.to_bytes(8, "big")
 
@@ -46,7 +44,7 @@ class _U64(KeyPart):
         return int.from_bytes(raw[at : at + 8], "big"), at + 8
 
 
-class _Str(KeyPart):
+class _Str:
     """Text up to a zero byte, which no text may hold."""
 
     def write(self, value: str) -> bytes:
@@ -59,7 +57,7 @@ class _Str(KeyPart):
         return raw[at:end].decode(), end + 1
 
 
-class _Bytes(KeyPart):
+class _Bytes:
     """Raw bytes after their one-byte length: ordered among equals in length only."""
 
     def write(self, value: bytes) -> bytes:
@@ -75,15 +73,13 @@ STR: KeyPart = _Str()
 BYTES: KeyPart = _Bytes()
 
 
-class _ValueCodec(Generic[V]):
-    def write(self, value: V) -> bytes:
-        raise NotImplementedError
+class _ValueCodec(Protocol[V]):
+    def write(self, value: V) -> bytes: ...
 
-    def read(self, raw: bytes) -> V:
-        raise NotImplementedError
+    def read(self, raw: bytes) -> V: ...
 
 
-class _Proto(_ValueCodec[Any]):
+class _Proto:
     def __init__(self, message: type[Message]) -> None:
         self.message = message
 
@@ -94,7 +90,7 @@ class _Proto(_ValueCodec[Any]):
         return self.message.FromString(raw)
 
 
-class _Int(_ValueCodec[int]):
+class _Int:
     """A number >= 0 of any size, big-endian, in as few bytes as it needs."""
 
     def write(self, value: int) -> bytes:
@@ -104,7 +100,7 @@ class _Int(_ValueCodec[int]):
         return int.from_bytes(raw, "big")
 
 
-class _Text(_ValueCodec[str]):
+class _Text:
     def write(self, value: str) -> bytes:
         return value.encode()
 
@@ -112,7 +108,7 @@ class _Text(_ValueCodec[str]):
         return raw.decode()
 
 
-class _Raw(_ValueCodec[bytes]):
+class _Raw:
     def write(self, value: bytes) -> bytes:
         return value
 

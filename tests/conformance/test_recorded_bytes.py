@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from abci_app.modules.auth.signatures import verify_signature
 from abci_app.node.codec import FrameReader, frame
 from abci_app.node.dispatch import decode_request
-from abci_app.node.verifier import verify_signature
 from protocol.gen.cosmos.bank.v1beta1 import tx_pb2 as bank
 from protocol.gen.cosmos.crypto.secp256k1 import keys_pb2 as keys
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2 as txs

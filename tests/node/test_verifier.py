@@ -7,7 +7,8 @@ from hashlib import sha256
 import coincurve
 import pytest
 
-from abci_app.node.verifier import Verifier, verify_signature
+from abci_app.modules.auth.signatures import verify_signature
+from abci_app.node.verifier import Verifier
 
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
