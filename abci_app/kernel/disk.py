@@ -29,6 +29,10 @@ BLOOM_BITS_PER_KEY = 10
 MISSING_KEY = "key not found"
 
 
+class StoreFailed(OSError):
+    """The disk did not give what it holds: an OSError, so that it stops the node and is no one's result."""
+
+
 class StoreLocked(Exception):
     """Another process, or an unclosed store of this one, has the directory open."""
 
@@ -83,15 +87,18 @@ class DiskBackend:
         self._unsynced = WriteOptions()
 
     def get(self, key: bytes) -> bytes | None:
-        found: bytes | None = self._get(key)
+        try:
+            found: bytes | None = self._get(key)
+        except Exception as error:  # determinism: a failing disk is no bug of a transaction
+            raise StoreFailed(str(error)) from error
         return found
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
         # Bounds are checked here: rocksdict frees the bytes of a bound while RocksDB still points at them.
         if reverse:
             downward = self._db.items(backwards=True, from_key=end)
-            return _down_to(start, end, cast("Iterator[tuple[bytes, bytes]]", downward))
-        return _up_to(end, cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start)))
+            return _read(_down_to(start, end, cast("Iterator[tuple[bytes, bytes]]", downward)))
+        return _read(_up_to(end, cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start))))
 
     def write(self, writes: Iterable[Write], *, sync: bool) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -136,6 +143,13 @@ def _options() -> Options:
     # A batch torn by a crash at the log's end was never acknowledged; damage anywhere else refuses to open.
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     return options
+
+
+def _read(records: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    try:
+        yield from records
+    except Exception as error:  # determinism: as for a single key
+        raise StoreFailed(str(error)) from error
 
 
 def _walk(cursor: RdictIter, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app import app as app_module
+from abci_app.app import STORES
 from abci_app.kernel.module import MESSAGES, QUERIES, QueryRoute
+from abci_app.kernel.store import DiskStore
 from protocol.gen.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.node.v1beta1 import query_pb2 as node_query
@@ -19,7 +22,8 @@ from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import DENOM, FUNDS, Chain, app_state, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SEND = "/cosmos.bank.v1beta1.MsgSend"
 
@@ -98,6 +102,41 @@ def test_what_the_machine_got_wrong_is_never_a_result(
         chain.app.finalize_block(chain.request([chain.sign("alice", send(7))]))
 
     assert (chain.store.version, chain.store.app_hash) == (1, before)
+
+
+@pytest.mark.parametrize("reading", ["a key", "a walk"])
+def test_a_disk_that_fails_within_a_handler_stops_the_node(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reading: str
+) -> None:
+    chain = Chain(app_state(funded=["alice", "bob"]), DiskStore(tmp_path, STORES))
+    chain.block()
+    tx = chain.sign("alice", send(7))
+
+    def on_a_broken_disk(ctx: Any, _message: Any) -> None:
+        backend: Any = chain.store._backend
+        if reading == "a key":
+            monkeypatch.setattr(backend, "_get", broken_read)
+            ctx.kv.get(b"bank/anything")
+        else:
+            monkeypatch.setattr(backend, "_db", SimpleNamespace(items=broken_items, close=backend._db.close))
+            list(ctx.kv.iterate(b"bank/", b"bank0"))
+
+    monkeypatch.setitem(MESSAGES, SEND, replace(MESSAGES[SEND], handler=on_a_broken_disk))
+    with pytest.raises(OSError, match="Input/output error"):
+        chain.app.finalize_block(chain.request([tx]))
+
+    assert chain.bugs == []
+    monkeypatch.undo()
+    chain.store.close()
+
+
+def broken_read(_key: bytes) -> bytes:
+    raise Exception("IO error: Input/output error")  # noqa: TRY002 - all that rocksdict raises
+
+
+def broken_items(**_options: Any) -> Iterator[tuple[bytes, bytes]]:
+    yield b"bank/a", b""
+    broken_read(b"")
 
 
 @pytest.mark.parametrize("where", ["begin_block", "end_block"])
