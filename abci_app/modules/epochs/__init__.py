@@ -22,8 +22,6 @@ from abci_app.modules.epochs.groups import (
     record_of_poc,
     set_group,
     set_member,
-    slot_in_force,
-    slots_in_force,
     state,
     subgroups,
     upcoming_record,
@@ -31,6 +29,7 @@ from abci_app.modules.epochs.groups import (
 )
 from abci_app.modules.epochs.profiles import default_params
 from abci_app.modules.epochs.rules import STAGES, StageHeights, params_errors, power_cap, stage_heights
+from abci_app.modules.epochs.slots import serving_nodes, slot_in_force, slots_in_force
 from abci_app.modules.epochs.steps import (
     extend_epoch,
     extension_reason,
@@ -82,6 +81,7 @@ __all__ = [
     "queries",
     "record",
     "record_of_poc",
+    "serving_nodes",
     "set_group",
     "set_member",
     "set_validation_seed",

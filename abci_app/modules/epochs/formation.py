@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import MILLION, U64_MAX, mul_div_floor
 from abci_app.modules.epochs.rules import power_cap
-from abci_app.modules.hardware.rules import assigned_model
+from abci_app.modules.hardware.rules import assigned_model, memory_mib
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, MLNodeInfo, ValidationWeight
 
 if TYPE_CHECKING:
@@ -170,6 +170,7 @@ def _info(node: Placed, *, poc_weight: int = 0, throughput: int = 0, serves: boo
         sequence=node.registered.sequence,
         host=node.registered.node.host,
         port=node.registered.node.port,
+        memory_mib=memory_mib(node.registered.node),
     )
 
 

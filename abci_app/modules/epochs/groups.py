@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.modules import hardware
-from abci_app.modules.epochs.rules import slots_between, stage_heights
 from abci_app.modules.epochs.state import (
     DROPPED,
     FREE_MESSAGES,
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
         EpochGroup,
         EpochRecord,
         EpochState,
-        TimeSlot,
         ValidationWeight,
     )
     from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
@@ -136,31 +134,6 @@ def voting_powers(ctx: Context) -> dict[str, int]:
     if voters and not standing:
         standing = [each for each in voters if VALIDATORS.has(ctx, each.validator_key)]
     return {each.member_address: each.voting_power for each in standing}
-
-
-def slot_in_force(ctx: Context, height: int) -> TimeSlot:
-    """The slot in force at a height since the record before the effective one."""
-    return slots_in_force(ctx, height, height)[0]
-
-
-def slots_in_force(ctx: Context, height_from: int, height_to: int) -> list[TimeSlot]:
-    """The slots in force at some height of a range, both ends included, sorted."""
-    return slots_between(height_from, height_to, _poc_periods(ctx))
-
-
-def _poc_periods(ctx: Context) -> list[tuple[int, int]]:
-    """First and last heights with POC_SLOT in force, of the records that are near."""
-    now = state(ctx)
-    periods = []
-    for each in (RECORDS.get(ctx, now.epoch_effective), RECORDS.get(ctx, now.epoch_effective + 1)):
-        if each is not None and each.height_start > 0:
-            heights = stage_heights(each.params.epoch, each.height_start)
-            periods.append((heights.start, heights.switch - 1))
-    dropped = DROPPED.get(ctx)
-    if dropped is not None:
-        heights = stage_heights(dropped.params.epoch, dropped.height_start)
-        periods.append((heights.start, heights.validation_end))
-    return periods
 
 
 def free_message(ctx: Context, address: str) -> bool:

@@ -29,6 +29,7 @@ NONCES_MAX = 10**9
 # nevg: what is minted and what the genesis gave, together, stay within 63 bits.
 SUPPLY_MAX = 2**62
 UNIT_PRICE_MAX = 2**32 - 1
+POC_V_RAM_MAX = 2**32
 DTYPES = ("float16", "float32")
 _DURATIONS = (
     "epoch_length",
@@ -119,6 +120,10 @@ def _uptime_errors(uptime: UptimeParams) -> Iterator[str]:
         yield f"uptime.poc_slot_headroom_bps must be {BPS} to {10 * BPS}"
     if uptime.max_demand_ratio < 1:
         yield "uptime.max_demand_ratio must be at least 1"
+    if uptime.poc_v_ram > POC_V_RAM_MAX:
+        yield f"uptime.poc_v_ram must be at most {POC_V_RAM_MAX} MiB"
+    if uptime.serve_during_validation and not uptime.poc_v_ram:
+        yield "uptime.poc_v_ram must be at least 1 MiB where serve_during_validation is on"
 
 
 def _reward_errors(rewards: RewardParams) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from abci_app.kernel.errors import not_found
 from abci_app.kernel.module import answers
 from abci_app.kernel.paging import page
-from abci_app.modules.epochs import groups
+from abci_app.modules.epochs import groups, slots
 from abci_app.modules.epochs.rules import STAGES, stage_heights
 from abci_app.modules.epochs.state import MEMBERS, VALIDATORS
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2 as pb
@@ -46,7 +46,7 @@ def query_epoch_info(ctx: Context, _request: pb.QueryEpochInfoRequest) -> pb.Que
             pb.StageHeight(stage=name, height=getattr(heights, field), done=name in planned.stages_done)
             for name, field in STAGES
         ],
-        slot_in_force=groups.slot_in_force(ctx, ctx.height),
+        slot_in_force=slots.slot_in_force(ctx, ctx.height),
         dropped=groups.dropped_record(ctx),
         block_hash=ctx.block.hash,
     )

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING
 from abci_app.kernel.fixed import BPS, div_ceil
 from abci_app.modules.epochs.param_checks import params_errors
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, PRE_POC_SLOT
-from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_EMPTY_GROUP, REASON_RETAINED_POWER
+from protocol.gen.evergrid.reasons.v1.reasons_pb2 import (
+    REASON_EMPTY_GROUP,
+    REASON_RETAINED_POWER,
+    REASON_SERVES_VALIDATION,
+)
+from protocol.slots import serves_validation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import TimeSlot
-    from protocol.gen.evergrid.epochs.v1.params_pb2 import EpochParams
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import MLNodeInfo, TimeSlot
+    from protocol.gen.evergrid.epochs.v1.params_pb2 import EpochParams, UptimeParams
     from protocol.gen.evergrid.reasons.v1.reasons_pb2 import Reason
 
 __all__ = [
     "STAGES",
     "Extension",
+    "PocPeriod",
     "StageHeights",
     "extension",
     "params_errors",
@@ -27,6 +33,7 @@ __all__ = [
     "power_limit",
     "quarantine_over",
     "scale_powers",
+    "serves_between",
     "slots_between",
     "stage_heights",
     "validator_updates",
@@ -85,6 +92,37 @@ def slots_between(height_from: int, height_to: int, poc_periods: Iterable[tuple[
         max(0, min(last, height_to) - max(first, height_from) + 1) for first, last in sorted(poc_periods)
     )
     return [slot for slot, here in ((PRE_POC_SLOT, within < heights), (POC_SLOT, within > 0)) if here]
+
+
+@dataclass(frozen=True, slots=True)
+class PocPeriod:
+    """One PoC: POC_SLOT is in force from `first` to `last`; at `generated` nonces are no longer generated."""
+
+    first: int
+    last: int
+    generated: int
+    # Of its own record: whether nodes that mined serve again behind `generated`.
+    uptime: UptimeParams
+
+
+def serves_between(
+    node: MLNodeInfo, v_ram: int, height_from: int, height_to: int, periods: Sequence[PocPeriod]
+) -> bool:
+    """Whether a node serves at some height of a range, both ends included; v_ram: MiB of its model.
+
+    It does where a slot of its own is in force; and a node that serves outside PoC also from the end of the
+    generation until the end of the PoC period, if its memory suffices and the params of that PoC allow it.
+    """
+    slots = slots_between(height_from, height_to, [(period.first, period.last) for period in periods])
+    if any(slot < len(node.timeslot_allocation) and node.timeslot_allocation[slot] for slot in slots):
+        return True
+    if not any(node.timeslot_allocation[PRE_POC_SLOT : PRE_POC_SLOT + 1]):
+        return False
+    return any(
+        max(period.generated + 1, height_from) <= min(period.last, height_to)
+        and serves_validation(node.memory_mib, v_ram, period.uptime) == REASON_SERVES_VALIDATION
+        for period in periods
+    )
 
 
 def power_cap(weights: Sequence[int], max_individual_power_bps: int) -> list[int]:

@@ -30,6 +30,8 @@ HARDWARE_MAX = 64
 TEXT_BYTES_MAX = 256
 ED25519_BYTES = 32
 NODES_LIMIT = 100_000
+# 16 TiB each: sums over all hardware of a node stay within 64 bits.
+MEMORY_MIB_MAX = 1 << 24
 
 # Whether text is printable must not depend on the Unicode tables of one Python version: what controls, breaks
 # lines, reorders or hides is named here, by code point.
@@ -55,6 +57,11 @@ class UnknownModel:
 def assigned_model(models: Sequence[str], registered: Collection[str]) -> str | None:
     """The model that a node serves: the first of those that it declares which the registry has."""
     return next((model_id for model_id in models if model_id in registered), None)
+
+
+def memory_mib(node: MLNode) -> int:
+    """The memory that a node declares, over all its hardware; 0 where it declares none."""
+    return sum(part.count * part.memory_mib for part in node.hardware)
 
 
 def unknown_models(nodes: Iterable[MLNode], registered: Collection[str]) -> list[UnknownModel]:
@@ -98,6 +105,8 @@ def node_errors(node: MLNode) -> list[str]:
         errors.append(f"{len(node.hardware)} entries of hardware are more than {HARDWARE_MAX}")
     if any(not part.type or _text_errors("type", part.type) or part.count == 0 for part in node.hardware):
         errors.append("hardware needs a printable type and a count of at least 1")
+    if any(part.memory_mib > MEMORY_MIB_MAX for part in node.hardware):
+        errors.append(f"hardware has a memory_mib above {MEMORY_MIB_MAX}")
     if len(node.host) > HOST_CHARS_MAX or not _HOST.fullmatch(node.host):
         errors.append(f"host {_shown(node.host)} is no host name or address")
     if not 1 <= node.port <= PORT_MAX:

@@ -8,13 +8,12 @@ from abci_app.kernel.fixed import BPS
 from abci_app.modules import auth, bank, epochs, hardware, maintenance
 from abci_app.modules.inference import rules, sampling, state
 from protocol.address import module_account
-from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, PRE_POC_SLOT
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
 from protocol.gen.evergrid.inference.v1.inference_pb2 import InferenceStatistics, PocRequests
 
 if TYPE_CHECKING:
     from abci_app.kernel.context import Context
-    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import TimeSlot, ValidationWeight
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, ValidationWeight
     from protocol.gen.evergrid.epochs.v1.params_pb2 import InferenceParams, Params
     from protocol.gen.evergrid.inference.v1.inference_pb2 import Inference
 
@@ -54,13 +53,9 @@ def unit_price(ctx: Context, epoch: int) -> int:
     return frozen or frozen_params(ctx, epoch).inference.unit_price
 
 
-def serving_nodes(member: ValidationWeight, slots: list[TimeSlot]) -> list[str]:
-    """The nodes of a member whose slot is one of these."""
-    return [
-        node.node_id
-        for node in member.ml_nodes
-        if any(slot < len(node.timeslot_allocation) and node.timeslot_allocation[slot] for slot in slots)
-    ]
+def nodes_with_slot(member: ValidationWeight) -> list[str]:
+    """The nodes of a member that serve its model in either slot: whoever serves again has PRE_POC_SLOT."""
+    return [node.node_id for node in member.ml_nodes if any(node.timeslot_allocation)]
 
 
 def is_invalid(ctx: Context, participant: str) -> bool:
@@ -108,36 +103,38 @@ def availability_if(ctx: Context, epoch: int, participant: str, *, invalid: bool
 
 
 def may_execute(ctx: Context, model_id: str, executor: str) -> bool:
-    """Whether the executor has a node of the model whose slot was in force within the grace until now."""
+    """Whether the executor has a node of the model that served at some height within the grace until now."""
     participant = hardware.get_participant(ctx, executor)
     if participant is None or participant.status == PARTICIPANT_STATUS_INVALID:
         return False
     now = epochs.state(ctx)
     first = max(0, ctx.height - inference_params(ctx).slot_grace)
-    slots = epochs.slots_in_force(ctx, max(first, now.height_effective), ctx.height)
-    member = epochs.member(ctx, now.epoch_effective, model_id, executor)
-    if member is not None and serving_nodes(member, slots):
+    who = (model_id, executor)
+    if _served(ctx, now.epoch_effective, who, max(first, now.height_effective), ctx.height):
         return True
     if first < now.height_effective and now.epoch_effective > 0:
         # Just behind the switch those still count who served in the PoC period of the former group.
-        former = epochs.member(ctx, now.epoch_effective - 1, model_id, executor)
-        return former is not None and bool(serving_nodes(former, [POC_SLOT]))
+        begun = max(first, epochs.effective_record(ctx).height_start)
+        return _served(ctx, now.epoch_effective - 1, who, begun, now.height_effective - 1)
     return False
 
 
-def routed_nodes(ctx: Context, member: ValidationWeight, slot: TimeSlot) -> list[str]:
+def _served(ctx: Context, epoch: int, who: tuple[str, str], height_from: int, height_to: int) -> bool:
+    """Whether (model, executor) has a node in an epoch's group that served at some height of a range."""
+    group, member = epochs.group(ctx, epoch, who[0]), epochs.member(ctx, epoch, *who)
+    if group is None or member is None:
+        return False
+    return bool(epochs.serving_nodes(ctx, group, member, height_from, height_to))
+
+
+def routed_nodes(ctx: Context, subgroup: EpochGroup, member: ValidationWeight) -> list[str]:
     """The nodes of a member to which requests of the next block may go: none in announced maintenance."""
     at = ctx.height + 1
     return [
-        node_id
-        for node_id in serving_nodes(member, [slot])
-        if not maintenance.is_exempt(ctx, member.member_address, [node_id], at, at)
+        node.node_id
+        for node in epochs.serving_nodes(ctx, subgroup, member, at, at)
+        if not maintenance.is_exempt(ctx, member.member_address, [node.node_id], at, at)
     ]
-
-
-def slot_now(ctx: Context) -> TimeSlot:
-    """The slot in which a transaction sent now is going to land."""
-    return epochs.slot_in_force(ctx, ctx.height + 1)
 
 
 def complete(ctx: Context, inference: Inference) -> None:
@@ -229,7 +226,7 @@ def count_final(
 def count_missed(ctx: Context, inference: Inference) -> None:
     """Counts an inference that was not finished in time, unless it began in announced maintenance."""
     member = epochs.member(ctx, inference.epoch_index, inference.model_id, inference.executed_by)
-    nodes = serving_nodes(member, [PRE_POC_SLOT, POC_SLOT]) if member is not None else []
+    nodes = nodes_with_slot(member) if member is not None else []
     begun = inference.height_started
     if maintenance.is_exempt(ctx, inference.executed_by, nodes, begun, begun):
         statistics = statistics_of(ctx, inference.executed_by)

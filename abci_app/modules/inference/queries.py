@@ -88,13 +88,13 @@ def governance_pricing(ctx: Context, _request: pb.QueryGovernancePricingRequest)
 def executors(ctx: Context, request: pb.QueryExecutorsRequest) -> pb.QueryExecutorsResponse:
     """Who may serve a model in the next block, with the throughput of its nodes whose slot is in force."""
     epoch = epochs.state(ctx).epoch_effective
-    if epochs.get_epoch_model(ctx, epoch, request.model_id) is None:
+    group = epochs.group(ctx, epoch, request.model_id) if request.model_id else None
+    if group is None:
         raise not_found(f"{request.model_id} is no model of epoch {epoch}")
-    slot = keeper.slot_now(ctx)
     parents = {member.member_address: member for member in epochs.members(ctx, epoch)}
     found = []
     for member in epochs.members(ctx, epoch, request.model_id):
-        serving = keeper.routed_nodes(ctx, member, slot)
+        serving = keeper.routed_nodes(ctx, group, member)
         if serving and keeper.may_execute(ctx, request.model_id, member.member_address):
             throughput = sum(node.throughput for node in member.ml_nodes if node.node_id in serving)
             url = parents[member.member_address].url

@@ -90,7 +90,7 @@ class EpochGroup(_message.Message):
     def __init__(self, epoch_index: _Optional[int] = ..., model_id: _Optional[str] = ..., model_snapshot: _Optional[_Union[_models_pb2.Model, _Mapping]] = ..., sub_group_models: _Optional[_Iterable[str]] = ..., total_weight: _Optional[int] = ..., total_throughput: _Optional[int] = ..., expected_throughput_vector: _Optional[_Iterable[int]] = ..., real_throughput_vector: _Optional[_Iterable[int]] = ..., total_voting_power: _Optional[int] = ..., member_count: _Optional[int] = ..., unit_of_compute_price: _Optional[int] = ..., height_formed: _Optional[int] = ...) -> None: ...
 
 class MLNodeInfo(_message.Message):
-    __slots__ = ("node_id", "throughput", "poc_weight", "timeslot_allocation", "unproved", "weight_source", "sequence", "host", "port")
+    __slots__ = ("node_id", "throughput", "poc_weight", "timeslot_allocation", "unproved", "weight_source", "sequence", "host", "port", "memory_mib")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
     POC_WEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class MLNodeInfo(_message.Message):
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_MIB_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     throughput: int
     poc_weight: int
@@ -109,7 +110,8 @@ class MLNodeInfo(_message.Message):
     sequence: int
     host: str
     port: int
-    def __init__(self, node_id: _Optional[str] = ..., throughput: _Optional[int] = ..., poc_weight: _Optional[int] = ..., timeslot_allocation: _Optional[_Iterable[bool]] = ..., unproved: _Optional[int] = ..., weight_source: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., sequence: _Optional[int] = ..., host: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+    memory_mib: int
+    def __init__(self, node_id: _Optional[str] = ..., throughput: _Optional[int] = ..., poc_weight: _Optional[int] = ..., timeslot_allocation: _Optional[_Iterable[bool]] = ..., unproved: _Optional[int] = ..., weight_source: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., sequence: _Optional[int] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., memory_mib: _Optional[int] = ...) -> None: ...
 
 class ValidationWeight(_message.Message):
     __slots__ = ("member_address", "weight", "ml_nodes", "voting_power", "validator_key", "url")

@@ -109,7 +109,7 @@ class PocParams(_message.Message):
     def __init__(self, dim: _Optional[int] = ..., n_layers: _Optional[int] = ..., n_heads: _Optional[int] = ..., n_kv_heads: _Optional[int] = ..., ffn_dim: _Optional[int] = ..., vocab: _Optional[int] = ..., seq_len: _Optional[int] = ..., dtype: _Optional[str] = ..., acceptance_bps: _Optional[int] = ..., z_target: _Optional[int] = ..., noise: _Optional[int] = ..., epsilon: _Optional[int] = ..., mean_square_limit: _Optional[int] = ..., mismatch_rate: _Optional[int] = ..., fraud_threshold_log10: _Optional[int] = ..., sample_size: _Optional[int] = ..., max_nonces_per_batch: _Optional[int] = ..., max_nonces_per_node: _Optional[int] = ..., inline_batches: bool = ..., committed_batches: bool = ..., validation_slots: _Optional[int] = ...) -> None: ...
 
 class UptimeParams(_message.Message):
-    __slots__ = ("poc_slot_fraction_bps", "poc_slot_headroom_bps", "max_consecutive_preserved_epochs", "min_served", "voting_guard_bps", "max_demand_ratio", "validate_throughput", "min_throughput_ratio_bps")
+    __slots__ = ("poc_slot_fraction_bps", "poc_slot_headroom_bps", "max_consecutive_preserved_epochs", "min_served", "voting_guard_bps", "max_demand_ratio", "validate_throughput", "min_throughput_ratio_bps", "serve_during_validation", "poc_v_ram")
     POC_SLOT_FRACTION_BPS_FIELD_NUMBER: _ClassVar[int]
     POC_SLOT_HEADROOM_BPS_FIELD_NUMBER: _ClassVar[int]
     MAX_CONSECUTIVE_PRESERVED_EPOCHS_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +118,8 @@ class UptimeParams(_message.Message):
     MAX_DEMAND_RATIO_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
     MIN_THROUGHPUT_RATIO_BPS_FIELD_NUMBER: _ClassVar[int]
+    SERVE_DURING_VALIDATION_FIELD_NUMBER: _ClassVar[int]
+    POC_V_RAM_FIELD_NUMBER: _ClassVar[int]
     poc_slot_fraction_bps: int
     poc_slot_headroom_bps: int
     max_consecutive_preserved_epochs: int
@@ -126,7 +128,9 @@ class UptimeParams(_message.Message):
     max_demand_ratio: int
     validate_throughput: bool
     min_throughput_ratio_bps: int
-    def __init__(self, poc_slot_fraction_bps: _Optional[int] = ..., poc_slot_headroom_bps: _Optional[int] = ..., max_consecutive_preserved_epochs: _Optional[int] = ..., min_served: _Optional[int] = ..., voting_guard_bps: _Optional[int] = ..., max_demand_ratio: _Optional[int] = ..., validate_throughput: bool = ..., min_throughput_ratio_bps: _Optional[int] = ...) -> None: ...
+    serve_during_validation: bool
+    poc_v_ram: int
+    def __init__(self, poc_slot_fraction_bps: _Optional[int] = ..., poc_slot_headroom_bps: _Optional[int] = ..., max_consecutive_preserved_epochs: _Optional[int] = ..., min_served: _Optional[int] = ..., voting_guard_bps: _Optional[int] = ..., max_demand_ratio: _Optional[int] = ..., validate_throughput: bool = ..., min_throughput_ratio_bps: _Optional[int] = ..., serve_during_validation: bool = ..., poc_v_ram: _Optional[int] = ...) -> None: ...
 
 class RewardParams(_message.Message):
     __slots__ = ("initial_epoch_reward", "reward_supply_cap", "decay_per_trillion", "coverage_bonus_mode", "coverage_bonus_bps", "min_coverage_weight", "min_coverage_share_bps", "miss_tolerance_bps", "min_inferences_measured", "settle_per_block")

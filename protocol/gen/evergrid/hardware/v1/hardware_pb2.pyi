@@ -71,12 +71,14 @@ class RetiredKey(_message.Message):
     def __init__(self, validator_key: _Optional[bytes] = ..., participant: _Optional[str] = ..., height_retired: _Optional[int] = ...) -> None: ...
 
 class Hardware(_message.Message):
-    __slots__ = ("type", "count")
+    __slots__ = ("type", "count", "memory_mib")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_MIB_FIELD_NUMBER: _ClassVar[int]
     type: str
     count: int
-    def __init__(self, type: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    memory_mib: int
+    def __init__(self, type: _Optional[str] = ..., count: _Optional[int] = ..., memory_mib: _Optional[int] = ...) -> None: ...
 
 class MLNode(_message.Message):
     __slots__ = ("node_id", "status", "models", "hardware", "host", "port")

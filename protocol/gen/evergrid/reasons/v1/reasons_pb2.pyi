@@ -14,6 +14,9 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_OVER_LIMIT: _ClassVar[Reason]
     REASON_VOTING_GUARD: _ClassVar[Reason]
     REASON_NOT_DRAWN: _ClassVar[Reason]
+    REASON_SERVES_VALIDATION: _ClassVar[Reason]
+    REASON_SWITCHED_OFF: _ClassVar[Reason]
+    REASON_LOW_MEMORY: _ClassVar[Reason]
     REASON_NOT_SERVING: _ClassVar[Reason]
     REASON_ZERO_THROUGHPUT: _ClassVar[Reason]
     REASON_PENDING_MODEL_CHANGE: _ClassVar[Reason]
@@ -83,6 +86,9 @@ REASON_SELECTED: Reason
 REASON_OVER_LIMIT: Reason
 REASON_VOTING_GUARD: Reason
 REASON_NOT_DRAWN: Reason
+REASON_SERVES_VALIDATION: Reason
+REASON_SWITCHED_OFF: Reason
+REASON_LOW_MEMORY: Reason
 REASON_NOT_SERVING: Reason
 REASON_ZERO_THROUGHPUT: Reason
 REASON_PENDING_MODEL_CHANGE: Reason
