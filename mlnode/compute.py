@@ -60,6 +60,7 @@ def serve(channel: Channel, options: Message) -> None:
         "model_load": engine.load,
         "model_unload": engine.unload,
         "chat": engine.chat,
+        "score": engine.score,
         "cancel": engine.cancel,
     }
     while (message := channel.receive()) is not None:

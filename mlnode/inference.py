@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mlnode.poc_worker import release_memory
+from mlnode.sampling import Sampling, choose
+from mlnode.scoring import Judgement, open_judgement
 from mlnode.text_stream import TextStream
 from mlnode.wire import Channel, Message
 
@@ -29,13 +31,9 @@ DTYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    tokens_max: int
-    temperature: float
-    top_p: float
-    stop: tuple[str, ...]
-    seed: int | None
+# Answers are scored where nobody waits for an answer, else so seldom that it costs those a few percent.
+ROUNDS_PER_SCORE = 16
+SCORES_WAITING_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +86,6 @@ def load_model(folder: Path, dtype: str, context_max: int | None, device: torch.
     return Model(network, tokenizer, end_ids, min(context, context_max or context))
 
 
-def choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """The next token from float32 logits [vocab]: the greatest at temperature 0, else a draw from top_p."""
-    if sampling.temperature == 0:
-        return int(logits.argmax())
-    probabilities = torch.softmax(logits / sampling.temperature, dim=-1)
-    if sampling.top_p < 1:
-        ordered, indices = probabilities.sort(descending=True)
-        ordered[ordered.cumsum(0) - ordered >= sampling.top_p] = 0
-        return int(indices[torch.multinomial(ordered, 1, generator=generator)])
-    return int(torch.multinomial(probabilities, 1, generator=generator))
-
-
 def generate_tokens(model: Model, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
     """Endless tokens after `prompt`, each for one forward pass; the caller decides when it has enough."""
     from transformers import DynamicCache  # noqa: PLC0415
@@ -125,6 +111,7 @@ def generate_tokens(model: Model, prompt: Sequence[int], sampling: Sampling) -> 
 class Delta:
     text: str
     finish_reason: str | None
+    token: int
 
 
 def generate_text(model: Model, prompt: Sequence[int], sampling: Sampling) -> Iterator[Delta]:
@@ -132,17 +119,17 @@ def generate_text(model: Model, prompt: Sequence[int], sampling: Sampling) -> It
     text = TextStream(model.tokenizer.decode, sampling.stop)
     for count, token in enumerate(generate_tokens(model, prompt, sampling), start=1):
         if token in model.end_ids:
-            yield Delta(text.flush(), "stop")
+            yield Delta(text.flush(), "stop", token)
             return
         delta = text.push(token)
         if text.stopped:
-            yield Delta(delta, "stop")
+            yield Delta(delta, "stop", token)
             return
         if count == sampling.tokens_max:
             rest = text.flush()
-            yield Delta(delta + rest, "stop" if text.stopped else "length")
+            yield Delta(delta + rest, "stop" if text.stopped else "length", token)
             return
-        yield Delta(delta, None)
+        yield Delta(delta, None, token)
 
 
 @dataclass
@@ -171,6 +158,8 @@ class Engine(threading.Thread):
         self._model: Model | None = None
         self._active: deque[Answer] = deque()
         self._waiting: deque[Answer] = deque()
+        self._judgements: deque[Judgement] = deque()
+        self._rounds = 0
 
     # commands
 
@@ -182,6 +171,9 @@ class Engine(threading.Thread):
 
     def chat(self, request: Message) -> None:
         self._commands.put(lambda: self._admit(request))
+
+    def score(self, request: Message) -> None:
+        self._commands.put(lambda: self._admit_score(request))
 
     def cancel(self, request: Message) -> None:
         self._commands.put(lambda: self._drop(request["target"]))
@@ -207,9 +199,12 @@ class Engine(threading.Thread):
                 self._active.append(self._waiting.popleft())
             for answer in list(self._active):
                 self._step(answer)
+            self._rounds += 1
+            if self._judgements and (not self._active or self._rounds % ROUNDS_PER_SCORE == 0):
+                self._step_score(self._judgements[0])
 
     def _obey(self) -> None:
-        idle = not self._active and not self._waiting
+        idle = not self._active and not self._waiting and not self._judgements
         try:
             while True:
                 self._commands.get(block=idle)()
@@ -235,12 +230,14 @@ class Engine(threading.Thread):
         }
 
     def _unload(self, _request: Message) -> dict[str, Any]:
-        for answer in [*self._active, *self._waiting]:
+        running: list[Answer | Judgement] = [*self._active, *self._waiting, *self._judgements]
+        for answer in running:
             self._channel.fail(
                 answer.request_id, "unavailable", "the model was taken down before the answer was done"
             )
         self._active.clear()
         self._waiting.clear()
+        self._judgements.clear()
         self._model = None
         release_memory()
         return {}
@@ -292,12 +289,13 @@ class Engine(threading.Thread):
             return
         answer.completion_tokens += 1
         if delta.finish_reason is None:
-            self._channel.reply(answer.request_id, last=False, text=delta.text)
+            self._channel.reply(answer.request_id, last=False, text=delta.text, token=delta.token)
             return
         self._active.remove(answer)
         self._channel.reply(
             answer.request_id,
             text=delta.text,
+            token=delta.token,
             finish_reason=delta.finish_reason,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
@@ -307,3 +305,36 @@ class Engine(threading.Thread):
         for answers in (self._active, self._waiting):
             for answer in [answer for answer in answers if answer.request_id == request_id]:
                 answers.remove(answer)
+        for judgement in [each for each in self._judgements if each.request_id == request_id]:
+            self._judgements.remove(judgement)
+
+    # scores, which yield to answers
+
+    def _admit_score(self, request: Message) -> None:
+        request_id = request["id"]
+        if self._model is None:
+            self._channel.fail(request_id, "unavailable", "no model is up")
+            return
+        if len(self._judgements) >= SCORES_WAITING_MAX:
+            message = f"{len(self._judgements)} answers wait to be scored; try again later"
+            self._channel.fail(request_id, "full", message)
+            return
+        try:
+            self._judgements.append(open_judgement(self._model, request))
+        except ValueError as error:
+            self._channel.fail(request_id, "invalid", str(error))
+
+    def _step_score(self, judgement: Judgement) -> None:
+        try:
+            scores = next(judgement.chunks, None)
+        except (RuntimeError, MemoryError) as error:
+            self._judgements.remove(judgement)
+            release_memory()
+            self._channel.fail(judgement.request_id, "failed", f"{type(error).__name__}: {error}")
+            return
+        if scores is not None:
+            judgement.scores += scores
+            return
+        self._judgements.remove(judgement)
+        listed = [score.as_json() for score in judgement.scores]
+        self._channel.reply(judgement.request_id, tokens=listed, **judgement.facts)

@@ -96,6 +96,7 @@ class Metrics:
         )
         self.requests_in_flight = self._gauge("mlnode_requests_in_flight", "Answers running or waiting")
         self.tokens = self._counter("mlnode_inference_tokens_total", "Tokens served", "model", "kind")
+        self.scores = self._counter("mlnode_scores_total", "Given answers that were judged", "outcome")
         self.first_token_seconds = self._histogram(
             "mlnode_time_to_first_token_seconds", "Wait for an answer's start"
         )

@@ -248,13 +248,7 @@ class Node:
 
     async def chat(self, model: str, request: Message) -> AsyncGenerator[Message]:
         """The replies to a chat request: first {prompt_tokens}, then {text} a token, the last with usage."""
-        served = self.served
-        if served is None or self._draining:
-            reason = "the model is being taken down" if served else self._reason or "no model is up"
-            raise RefusedError(503, f"no model can answer now: {reason}", code="unavailable", retry_after_s=5)
-        if model != served.request.model:
-            message = f"the model {model[:200]} is not served here; {served.request.model} is"
-            raise RefusedError(404, message, code="model_not_found")
+        self._check_served(model)
         self.in_flight += 1
         self._idle.clear()
         try:
@@ -267,6 +261,30 @@ class Node:
             self.in_flight -= 1
             if self.in_flight == 0:
                 self._idle.set()
+
+    async def score(self, model: str, request: Message) -> AsyncGenerator[Message]:
+        """The one reply to a request to judge a given answer; no switch waits for it."""
+        self._check_served(model)
+        outcome = "cancelled"
+        try:
+            async with contextlib.aclosing(self.compute.stream("score", **request)) as replies:
+                async for reply in replies:
+                    outcome = "scored"
+                    yield reply
+        except ComputeError as error:
+            outcome = error.kind
+            raise RefusedError.of(error) from error
+        finally:
+            self.metrics.scores.labels(outcome).inc()
+
+    def _check_served(self, model: str) -> None:
+        served = self.served
+        if served is None or self._draining:
+            reason = "the model is being taken down" if served else self._reason or "no model is up"
+            raise RefusedError(503, f"no model can answer now: {reason}", code="unavailable", retry_after_s=5)
+        if model != served.request.model:
+            message = f"the model {model[:200]} is not served here; {served.request.model} is"
+            raise RefusedError(404, message, code="model_not_found")
 
     # switches and events
 

@@ -64,6 +64,8 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
+    # As vLLM: every choice carries the ids of its tokens, the one that ends the answer included.
+    return_token_ids: bool | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
 
     def for_compute(self, tokens_default: int) -> Message:
@@ -78,6 +80,21 @@ class ChatRequest(BaseModel):
         }
 
 
+class ScoreRequest(BaseModel):
+    """A request as it was answered, and the answer that is to be judged."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    request: ChatRequest
+    text: str
+    token_ids: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=2**20)]
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+
+    def for_compute(self, tokens_default: int) -> Message:
+        answer = {"text": self.text, "token_ids": self.token_ids, "top_logprobs": self.top_logprobs}
+        return self.request.for_compute(tokens_default) | answer
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """What every object of one answer repeats."""
@@ -86,13 +103,19 @@ class Head:
     created: int
     model: str
 
-    def completion(self, text: str, last: Message) -> dict[str, Any]:
+    def completion(self, text: str, last: Message, token_ids: list[int] | None) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": last["finish_reason"]}
+        if token_ids is not None:
+            choice |= {"token_ids": token_ids}
         return self._object("chat.completion", [choice]) | {"usage": usage(last)}
 
-    def chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    def chunk(
+        self, delta: dict[str, str], finish_reason: str | None = None, token_ids: list[int] | None = None
+    ) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        if token_ids is not None:
+            choice |= {"token_ids": token_ids}
         return self._object("chat.completion.chunk", [choice])
 
     def usage_chunk(self, last: Message) -> dict[str, Any]:
@@ -136,29 +159,50 @@ async def measured(node: Node, request: ChatRequest) -> AsyncGenerator[Message]:
         node.metrics.request_seconds.observe(time.monotonic() - started)
 
 
-async def collect(replies: AsyncGenerator[Message]) -> tuple[str, Message]:
-    """The whole text, and the last reply."""
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A whole answer: its text, its tokens, and the last reply."""
+
+    text: str
+    token_ids: list[int]
+    last: Message
+
+
+async def collect(replies: AsyncGenerator[Message]) -> Collected:
+    """All replies, joined."""
     parts: list[str] = []
+    token_ids: list[int] = []
     last: Message = {}
     async with contextlib.aclosing(replies):
         async for last in replies:
             parts.append(last.get("text", ""))
-    return "".join(parts), last
+            if "token" in last:
+                token_ids.append(last["token"])
+    return Collected("".join(parts), token_ids, last)
 
 
 async def stream(
-    head: Head, first: Message, replies: AsyncGenerator[Message], *, include_usage: bool
+    head: Head,
+    first: Message,
+    replies: AsyncGenerator[Message],
+    *,
+    include_usage: bool,
+    return_token_ids: bool = False,
 ) -> AsyncIterator[str]:
     """Server-sent events; `first` has been awaited already, so that a refusal still has its own status."""
     assert "prompt_tokens" in first
     async with contextlib.aclosing(replies):
         yield sse(head.chunk({"role": "assistant", "content": ""}))
+        token_ids: list[int] | None = [] if return_token_ids else None
         try:
             async for reply in replies:
+                if token_ids is not None:
+                    token_ids.append(reply["token"])
                 if reply["text"]:
-                    yield sse(head.chunk({"content": reply["text"]}))
+                    yield sse(head.chunk({"content": reply["text"]}, token_ids=token_ids))
+                    token_ids = None if token_ids is None else []
                 if "finish_reason" in reply:
-                    yield sse(head.chunk({}, reply["finish_reason"]))
+                    yield sse(head.chunk({}, reply["finish_reason"], token_ids))
                     if include_usage:
                         yield sse(head.usage_chunk(reply))
         except RefusedError as error:
@@ -167,7 +211,7 @@ async def stream(
         yield "data: [DONE]\n\n"
 
 
-async def unless_disconnected(request: Request, work: AsyncGenerator[Message]) -> tuple[str, Message] | None:
+async def unless_disconnected(request: Request, work: AsyncGenerator[Message]) -> Collected | None:
     """The collected answer, or None as soon as nobody waits for it any more."""
     answer = asyncio.create_task(collect(work))
     gone = asyncio.create_task(_disconnected(request))
@@ -202,11 +246,27 @@ def openai_routes(node: Node) -> APIRouter:
         replies = measured(node, body)
         if not body.stream:
             answer = await unless_disconnected(request, replies)
-            return JSONResponse(head.completion(*answer)) if answer else Response(status_code=499)
+            if answer is None:
+                return Response(status_code=499)
+            shown = answer.token_ids if body.return_token_ids else None
+            return JSONResponse(head.completion(answer.text, answer.last, shown))
         include_usage = body.stream_options is not None and body.stream_options.include_usage
         first = await anext(replies)
         return StreamingResponse(
-            stream(head, first, replies, include_usage=include_usage), media_type="text/event-stream"
+            stream(
+                head,
+                first,
+                replies,
+                include_usage=include_usage,
+                return_token_ids=bool(body.return_token_ids),
+            ),
+            media_type="text/event-stream",
         )
+
+    @router.post("/chat/completions/score", response_model=None)
+    async def score(body: ScoreRequest, request: Request) -> Response:
+        fields = body.for_compute(node.settings.max_tokens_default)
+        answer = await unless_disconnected(request, node.score(body.request.model, fields))
+        return JSONResponse(answer.last) if answer else Response(status_code=499)
 
     return router

@@ -1,0 +1,28 @@
+"""How the next token is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    tokens_max: int
+    temperature: float
+    top_p: float
+    stop: tuple[str, ...]
+    seed: int | None
+
+
+def choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+    """The next token from float32 logits [vocab]: the greatest at temperature 0, else a draw from top_p."""
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    probabilities = torch.softmax(logits / sampling.temperature, dim=-1)
+    if sampling.top_p < 1:
+        ordered, indices = probabilities.sort(descending=True)
+        ordered[ordered.cumsum(0) - ordered >= sampling.top_p] = 0
+        return int(indices[torch.multinomial(ordered, 1, generator=generator)])
+    return int(torch.multinomial(probabilities, 1, generator=generator))
