@@ -41,6 +41,7 @@ SHORT_NAMES = {
         "PocBatches": "batches",
         "PocBatchesForModel": "batches-for-model",
         "PocValidations": "validations",
+        "PocVoters": "voters",
     },
     "explain": {
         "ExplainSlot": "slot",

@@ -304,6 +304,72 @@ def test_preserved_weight_is_scaled_when_the_window_changes() -> None:
     assert weights["bob"] == 138 + 90 + 260 * 711 // 700
 
 
+# verdicts by place
+
+
+def by_place(validator: str, *groups: tuple[poc_pb2.Verdict, list[int]]) -> poc_pb2.MsgSubmitPocValidations:
+    return poc_pb2.MsgSubmitPocValidations(
+        creator=validator,
+        poc_stage_start_height=S,
+        groups=[
+            poc_pb2.PocVerdictGroup(verdict=verdict, sampled=200, places=places) for verdict, places in groups
+        ],
+    )
+
+
+def test_groups_of_places_say_what_verdicts_by_address_say() -> None:
+    by_address, grouped = at_validation(), at_validation()
+    places = {name: tally(grouped, name).place for name in ("alice", "bob", "carol")}
+
+    submit_poc_validations(by_address, verdicts("alice", bob=VERDICT_HONEST, carol=VERDICT_FRAUD))
+    msg = by_place("alice", (VERDICT_HONEST, [places["bob"]]), (VERDICT_FRAUD, [places["carol"]]))
+    submit_poc_validations(grouped, msg)
+
+    assert state_of(grouped) == state_of(by_address)
+
+
+def test_places_are_given_in_the_order_in_which_participants_show_nonces() -> None:
+    ctx = at_validation("c1", "a1", "c2", "b2")
+
+    assert [tally(ctx, name).place for name in ("carol", "alice", "bob")] == [0, 1, 2]
+
+
+def test_a_place_that_nobody_has_and_one_named_twice_are_refused_together() -> None:
+    ctx = at_validation()
+    bob = tally(ctx, "bob").place
+
+    errors = refused(ctx, by_place("alice", (VERDICT_HONEST, [bob, 3]), (VERDICT_FRAUD, [bob])))
+
+    assert errors == [
+        "no_nonces: nobody has the place 3 in this PoC",
+        "repeated_verdict: a second verdict on bob",
+    ]
+
+
+def test_groups_count_against_the_limit_of_verdicts_in_a_message() -> None:
+    (error,) = refused(at_validation(), by_place("alice", (VERDICT_HONEST, [0] * 10_001)))
+
+    assert error == "malformed_verdict: 10001 verdicts in one message, at most 10000 are taken"
+
+
+def test_a_validator_has_one_entry_in_the_state_and_each_verdict_is_still_told_apart() -> None:
+    ctx = at_validation()
+
+    submit_poc_validations(ctx, verdicts("alice", bob=VERDICT_HONEST))
+    submit_poc_validations(at_height(ctx, T + 2), verdicts("alice", carol=VERDICT_FRAUD))
+
+    assert len(list(state.VALIDATIONS.keys(ctx))) == 1
+    request = poc_pb2.QueryPocValidationsRequest(poc_stage_start_height=S, validator="alice")
+    said = ask(ctx, request, poc_pb2.QueryPocValidationsResponse).validations
+    assert [(each.participant, each.verdict, each.height_submitted, each.voting_power) for each in said] == [
+        ("bob", VERDICT_HONEST, T + 1, 440),
+        ("carol", VERDICT_FRAUD, T + 2, 440),
+    ]
+    request.validator = "bob"
+    assert not ask(ctx, request, poc_pb2.QueryPocValidationsResponse).validations
+    assert refused(ctx, verdicts("alice", bob=VERDICT_FRAUD)) == ["repeated_verdict: a second verdict on bob"]
+
+
 # drawn validators
 
 
@@ -361,6 +427,20 @@ def test_the_draw_of_validators_stays_when_a_member_falls_after_it() -> None:
     submit_poc_validations(ctx, verdicts("carol", bob=VERDICT_HONEST))
 
     assert tally(ctx, "bob").honest_slots == before["alice"] + before["carol"] == 8
+
+
+def test_voters_are_answered_as_the_draw_sees_them() -> None:
+    ctx = at_validation(slots=8)
+    epochs.invalidate(at_height(ctx, T + 3), "alice", reasons.REASON_MISBEHAVIOUR)
+
+    answer = ask(ctx, poc_pb2.QueryPocVotersRequest(poc_stage_start_height=S), poc_pb2.QueryPocVotersResponse)
+
+    assert answer.validation_slots == 8
+    assert [(each.address, each.voting_power) for each in answer.voters] == [
+        ("alice", 440),
+        ("bob", 400),
+        ("carol", 260),
+    ]
 
 
 # the life of the data
@@ -446,7 +526,7 @@ def test_pruning_takes_claims_when_their_epoch_is_over_and_the_rest_after_its_re
     while more := poc.prune(ctx, 10):
         assert more <= 10
         removed += more
-    assert removed == 5 + 5 + 5 + 3 + 3  # batches, nodes, verdicts, tallies, outcomes
+    assert removed == 5 + 5 + 3 + 3 + 3 + 3  # batches, nodes, validators, places, tallies, outcomes
     assert poc_state(ctx) == {}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol.claims import decode_claims, decode_nonces, encode_claims, encode_nonces
 from protocol.draw import Draw
-from protocol.poc_samples import sampled_nonces, sampled_validators
+from protocol.poc_samples import ValidatorDraw, effective_slots, sampled_nonces, sampled_validators
 
 HASH_T = sha256(b"block 5130").digest()
 # Of chi-square with 3 degrees of freedom: exceeded by chance once in 100,000 fixed seeds' worth of luck.
@@ -146,3 +146,28 @@ def test_claims_that_cannot_be_are_refused() -> None:
         encode_nonces([-1])
     with pytest.raises(ValueError, match="9 bytes"):
         decode_nonces(b"123456789")
+
+
+@pytest.mark.parametrize(
+    ("given", "voters", "used"),
+    [(0, 250, 0), (0, 251, 256), (0, 10_000, 256), (64, 3, 64), (64, 1_000, 64), (0, 0, 0)],
+)
+def test_where_params_leave_it_open_slots_are_drawn_above_250_voters(
+    given: int, voters: int, used: int
+) -> None:
+    assert effective_slots(given, voters) == used
+
+
+def test_the_draw_of_all_participants_at_once_is_that_of_each() -> None:
+    powers = {f"v{i}": 1 + i * i % 7 for i in range(30)} | {"idle": 0}
+    draw = ValidatorDraw(powers.items(), 40, "chain", 100, b"\7" * 32)
+
+    for participant in (*powers, "newcomer"):
+        drawn = sampled_validators(
+            powers, 40, chain_id="chain", height_start=100, block_hash=b"\7" * 32, participant=participant
+        )
+        assert sum(drawn.values()) == 40
+        assert participant not in drawn
+        assert {name: draw.slots_of(name, participant) for name in powers if name in drawn} == drawn
+        assert not any(draw.slots_of(name, participant) for name in powers if name not in drawn)
+    assert draw.slots_of("stranger", "v1") == 0

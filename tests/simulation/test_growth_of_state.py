@@ -46,6 +46,7 @@ COUNTS = {
         "maintenance/by_participant",
         "poc/batches",
         "poc/nodes",
+        "poc/places",
         "poc/tallies",
         "poc/validations",
         "poc/outcomes",

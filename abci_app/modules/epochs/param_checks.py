@@ -9,12 +9,15 @@ from protocol.gen.evergrid.epochs.v1.params_pb2 import (
     COVERAGE_BONUS_MODE_ADDITIONAL,
     COVERAGE_BONUS_MODE_SHARED,
 )
+from protocol.poc_samples import SLOTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from protocol.gen.evergrid.epochs.v1.params_pb2 import (
+        CollateralParams,
         EpochParams,
+        GuardianParams,
         InferenceParams,
         MaintenanceParams,
         Params,
@@ -29,6 +32,9 @@ NONCES_MAX = 10**9
 # nevg: what is minted and what the genesis gave, together, stay within 63 bits.
 SUPPLY_MAX = 2**62
 UNIT_PRICE_MAX = 2**32 - 1
+MATURITY_WEIGHT_MAX = 2**60
+# A participant has at most one entry of what it withdrew for each of these epochs.
+UNBONDING_EPOCHS_MAX = 100
 POC_V_RAM_MAX = 2**32
 DTYPES = ("float16", "float32")
 _DURATIONS = (
@@ -60,6 +66,8 @@ def params_errors(params: Params) -> list[str]:
         *_reward_errors(params.rewards),
         *_inference_errors(params.inference, params.epoch.epoch_length),
         *_maintenance_errors(params.maintenance),
+        *(_guardian_errors(params.guardians) if params.HasField("guardians") else ()),
+        *(_collateral_errors(params.collateral) if params.HasField("collateral") else ()),
         *_bps_errors(params),
     ]
 
@@ -110,7 +118,7 @@ def _poc_errors(poc: PocParams) -> Iterator[str]:
         <= poc.max_nonces_per_batch
         <= poc.max_nonces_per_node,
         "poc: no form of a batch is open": poc.inline_batches or poc.committed_batches,
-        f"poc.validation_slots must be at most {BPS}": poc.validation_slots <= BPS,
+        f"poc.validation_slots must be at most {SLOTS_MAX}": poc.validation_slots <= SLOTS_MAX,
     }
     yield from (rule for rule, holds in rules.items() if not holds)
 
@@ -162,11 +170,29 @@ def _maintenance_errors(maintenance: MaintenanceParams) -> Iterator[str]:
         yield f"maintenance.notice must be 1 to {BLOCKS_MAX} blocks"
 
 
+def _guardian_errors(guardians: GuardianParams) -> Iterator[str]:
+    if not 1 <= guardians.maturity_weight <= MATURITY_WEIGHT_MAX:
+        yield f"guardians.maturity_weight must be 1 to {MATURITY_WEIGHT_MAX}"
+    if guardians.multiplier_bps >= BPS:
+        yield f"guardians.multiplier_bps must be below {BPS}: all others must have more power than guardians"
+
+
+def _collateral_errors(collateral: CollateralParams) -> Iterator[str]:
+    if not 1 <= collateral.unbonding_epochs <= UNBONDING_EPOCHS_MAX:
+        yield f"collateral.unbonding_epochs must be 1 to {UNBONDING_EPOCHS_MAX}: faults are found an epoch late"
+    if collateral.collateral_per_weight > SUPPLY_MAX:
+        yield f"collateral.collateral_per_weight must be at most {SUPPLY_MAX} nevg"
+    if collateral.base_weight_bps < 1:
+        yield "collateral.base_weight_bps must be at least 1: no weight may sink to nothing"
+    if collateral.release_per_block < 1:
+        yield "collateral.release_per_block must be at least 1"
+
+
 def _bps_errors(params: Params) -> Iterator[str]:
     """Every field in basis points is a part of a whole, but for the headroom, which is a factor."""
     for group_field, group in params.ListFields():
         for field in group.DESCRIPTOR.fields:
-            if not field.name.endswith("_bps") or field.name == "poc_slot_headroom_bps":
+            if not field.name.endswith("_bps") or field.name in {"poc_slot_headroom_bps", "multiplier_bps"}:
                 continue
             if getattr(group, field.name) > BPS:
                 yield f"{group_field.name}.{field.name} must be at most {BPS}"

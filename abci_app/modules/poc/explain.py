@@ -112,7 +112,7 @@ def _vote_step(record: EpochRecord, stored: PocOutcome) -> Step:
     sources = (
         source(state.OUTCOMES, key, at),
         source(state.TALLIES, key, at),
-        source(state.VALIDATIONS, key, at),
+        source(state.VALIDATIONS, key[:1], at),
     )
     outcome = rules.outcome_of(stored)
     if stored.slots:

@@ -6,10 +6,12 @@ from collections import Counter
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from abci_app.modules.poc import keeper, state
+from abci_app.modules.poc import judgements, keeper, state
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from abci_app.kernel.context import Context
 
 
@@ -27,6 +29,14 @@ def validate_genesis(genesis: poc_pb2.GenesisState) -> list[str]:
         (each.poc_stage_start_height, each.node.participant, each.node.node_id) for each in genesis.nodes
     )
     errors += [f"node given twice: {key}" for key, times in sorted(keys.items()) if times > 1]
+    places = Counter((each.poc_stage_start_height, each.tally.place) for each in genesis.tallies)
+    errors += [f"place given twice: {key}" for key, times in sorted(places.items()) if times > 1]
+    judged = {(each.poc_stage_start_height, each.tally.participant) for each in genesis.tallies}
+    errors += [
+        f"verdict of {each.validation.validator} on {each.validation.participant}, who has no tally"
+        for each in genesis.validations
+        if (each.poc_stage_start_height, each.validation.participant) not in judged
+    ]
     return errors
 
 
@@ -37,11 +47,10 @@ def init_genesis(ctx: Context, genesis: poc_pb2.GenesisState) -> None:
     for node in genesis.nodes:
         key = (node.poc_stage_start_height, node.node.participant, node.node.node_id)
         state.NODES.set(ctx, key, node.node)
-    for given in genesis.validations:
-        judged, validator = given.validation.participant, given.validation.validator
-        state.VALIDATIONS.set(ctx, (given.poc_stage_start_height, judged, validator), given.validation)
     for tally in genesis.tallies:
         state.TALLIES.set(ctx, (tally.poc_stage_start_height, tally.tally.participant), tally.tally)
+        state.PLACES.set(ctx, (tally.poc_stage_start_height, tally.tally.place), tally.tally.participant)
+    _restore_validations(ctx, genesis.validations)
     for outcome in genesis.outcomes:
         state.OUTCOMES.set(
             ctx, (outcome.poc_stage_start_height, outcome.outcome.participant), outcome.outcome
@@ -51,6 +60,16 @@ def init_genesis(ctx: Context, genesis: poc_pb2.GenesisState) -> None:
         state.WEIGHTS.set(ctx, key, weight.weight)
     for height_start in genesis.dropped:
         state.DROPPED.add(ctx, height_start)
+
+
+def _restore_validations(ctx: Context, given: Iterable[poc_pb2.StageValidation]) -> None:
+    said: dict[tuple[int, str], list[tuple[int, poc_pb2.PocValidation]]] = {}
+    for each in given:
+        start, validation = each.poc_stage_start_height, each.validation
+        place = state.TALLIES.require(ctx, (start, validation.participant)).place
+        said.setdefault((start, validation.validator), []).append((place, validation))
+    for (start, validator), pairs in said.items():
+        judgements.add(ctx, start, validator, pairs)
 
 
 def _restore_batch(ctx: Context, height_start: int, batch: poc_pb2.PocBatch) -> None:
@@ -66,6 +85,11 @@ def _restore_batch(ctx: Context, height_start: int, batch: poc_pb2.PocBatch) -> 
         state.NONCES.set(ctx, key, batch.nonces)
 
 
+def _stages(ctx: Context) -> list[int]:
+    """The start heights of PoCs with verdicts."""
+    return sorted({start for start, _ in state.VALIDATIONS.keys(ctx)})
+
+
 def export_genesis(ctx: Context) -> poc_pb2.GenesisState:
     """All state of the module, claims included."""
     return poc_pb2.GenesisState(
@@ -78,8 +102,9 @@ def export_genesis(ctx: Context) -> poc_pb2.GenesisState:
             for key, node in state.NODES.walk(ctx)
         ],
         validations=[
-            poc_pb2.StageValidation(poc_stage_start_height=key[0], validation=validation)
-            for key, validation in state.VALIDATIONS.walk(ctx)
+            poc_pb2.StageValidation(poc_stage_start_height=start, validation=validation)
+            for start in _stages(ctx)
+            for validation in judgements.of_stage(ctx, start)
         ],
         tallies=[
             poc_pb2.StageTally(poc_stage_start_height=key[0], tally=tally)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from abci_app.kernel.module import handles
 from abci_app.modules import epochs, hardware
-from abci_app.modules.poc import keeper, refusals, state
+from abci_app.modules.poc import judgements, keeper, refusals, state
 from abci_app.modules.poc.errors import BatchRefused, VerdictsRefused
 from abci_app.modules.poc.rules import is_alone
 from protocol.claims import encode_nonces
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from abci_app.kernel.context import Context
     from protocol.gen.evergrid.epochs.v1 import epochs_pb2
@@ -99,9 +99,8 @@ def _count_nonces(ctx: Context, msg: poc_pb2.MsgSubmitPocBatch, node: poc_pb2.No
     node.batches += 1
     node.committed = bool(msg.root)
     state.NODES.set(ctx, (msg.poc_stage_start_height, msg.creator, msg.node_id), node)
-    tally_key = (msg.poc_stage_start_height, msg.creator)
-    if not state.TALLIES.has(ctx, tally_key):
-        state.TALLIES.set(ctx, tally_key, poc_pb2.PocTally(participant=msg.creator))
+    if not state.TALLIES.has(ctx, (msg.poc_stage_start_height, msg.creator)):
+        judgements.new_tally(ctx, msg.poc_stage_start_height, msg.creator)
 
 
 # verdicts
@@ -118,40 +117,52 @@ def submit_poc_validations(ctx: Context, msg: poc_pb2.MsgSubmitPocValidations) -
         raise VerdictsRefused(wrong + too_many)
     powers = epochs.voting_powers(ctx)
     power = powers.get(msg.creator, 0)
-    tallies = _tallies(ctx, msg, record)
-    judged = _judged(ctx, msg, record, tallies)
+    said, unknown = _said(ctx, msg, record.height_start)
+    tallies = _tallies(ctx, said, record)
+    judged = _judged(ctx, msg.creator, record, tallies)
     member = epochs.member(ctx, epochs.state(ctx).epoch_effective, "", msg.creator) is not None
     wrong += refusals.voter_refusals(msg.creator, member=member, power=power)
-    wrong += refusals.verdict_refusals(msg, judged, alone=is_alone(powers, msg.creator))
+    wrong += refusals.place_refusals(unknown)
+    wrong += refusals.verdict_refusals(msg.creator, said, judged, alone=is_alone(powers, msg.creator))
     if wrong:
         raise VerdictsRefused(wrong)
 
-    for verdict in msg.verdicts:
-        tally = tallies[verdict.participant]
-        assert tally is not None, "a verdict on a participant without nonces was refused"
-        validation = poc_pb2.PocValidation(
-            participant=verdict.participant,
-            validator=msg.creator,
-            verdict=verdict.verdict,
-            sampled=verdict.sampled,
-            mismatches=verdict.mismatches,
-            voting_power=power,
-            height_submitted=ctx.height,
-            slots=judged[verdict.participant].slots or 0,
-        )
-        _count_validation(ctx, record.height_start, validation, tally)
+    named = [(each, tallies[each.participant], judged[each.participant]) for each in said]
+    _count_verdicts(ctx, msg, power, named)
     ctx.emit(
         "poc_validations_submitted",
         validator=msg.creator,
         poc_stage_start_height=msg.poc_stage_start_height,
-        verdicts=len(msg.verdicts),
+        verdicts=len(said),
     )
 
 
+def _said(
+    ctx: Context, msg: poc_pb2.MsgSubmitPocValidations, height_start: int
+) -> tuple[list[poc_pb2.PocVerdict], list[int]]:
+    """The message's verdicts one by one, by address; and the places that nobody has."""
+    said, unknown = list(msg.verdicts), []
+    for group in msg.groups:
+        for place in group.places:
+            participant = judgements.participant_at(ctx, height_start, place)
+            if participant is None:
+                unknown.append(place)
+                continue
+            said.append(
+                poc_pb2.PocVerdict(
+                    participant=participant,
+                    verdict=group.verdict,
+                    sampled=group.sampled,
+                    mismatches=group.mismatches,
+                )
+            )
+    return said, unknown
+
+
 def _tallies(
-    ctx: Context, msg: poc_pb2.MsgSubmitPocValidations, record: epochs_pb2.EpochRecord
+    ctx: Context, said: Sequence[poc_pb2.PocVerdict], record: epochs_pb2.EpochRecord
 ) -> dict[str, poc_pb2.PocTally | None]:
-    names = [verdict.participant for verdict in msg.verdicts]
+    names = [verdict.participant for verdict in said]
     return {
         # No text with a zero byte is a key, so nobody of such a name has nonces.
         name: state.TALLIES.get(ctx, (record.height_start, name)) if "\0" not in name else None
@@ -161,27 +172,41 @@ def _tallies(
 
 def _judged(
     ctx: Context,
-    msg: poc_pb2.MsgSubmitPocValidations,
+    validator: str,
     record: epochs_pb2.EpochRecord,
     tallies: Mapping[str, poc_pb2.PocTally | None],
 ) -> dict[str, refusals.Judged]:
     known = [name for name, tally in tallies.items() if tally is not None]
-    slots = keeper.slots_of_validator(ctx, record, msg.creator, known)
+    slots = keeper.slots_of_validator(ctx, record, validator, known)
+    before = judgements.of_validator(ctx, record.height_start, validator)
     return {
         name: refusals.Judged(
-            has_nonces=tally is not None,
-            judged_before=tally is not None
-            and state.VALIDATIONS.has(ctx, (record.height_start, name, msg.creator)),
-            slots=slots.get(name),
+            has_nonces=tally is not None, judged_before=name in before, slots=slots.get(name)
         )
         for name, tally in tallies.items()
     }
 
 
-def _count_validation(
-    ctx: Context, height_start: int, validation: poc_pb2.PocValidation, tally: poc_pb2.PocTally
+def _count_verdicts(
+    ctx: Context,
+    msg: poc_pb2.MsgSubmitPocValidations,
+    power: int,
+    said: Sequence[tuple[poc_pb2.PocVerdict, poc_pb2.PocTally | None, refusals.Judged]],
 ) -> None:
-    key = (height_start, validation.participant, validation.validator)
-    state.VALIDATIONS.set(ctx, key, validation)
-    keeper.add_to_tally(tally, validation, 1)
-    state.TALLIES.set(ctx, (height_start, validation.participant), tally)
+    height_start, kept = msg.poc_stage_start_height, []
+    for verdict, tally, judged in said:
+        assert tally is not None, "a verdict on a participant without nonces was refused"
+        validation = poc_pb2.PocValidation(
+            participant=verdict.participant,
+            validator=msg.creator,
+            verdict=verdict.verdict,
+            sampled=verdict.sampled,
+            mismatches=verdict.mismatches,
+            voting_power=power,
+            height_submitted=ctx.height,
+            slots=judged.slots or 0,
+        )
+        kept.append((tally.place, validation))
+        keeper.add_to_tally(tally, validation, 1)
+        state.TALLIES.set(ctx, (height_start, verdict.participant), tally)
+    judgements.add(ctx, height_start, msg.creator, kept)

@@ -10,7 +10,7 @@ from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
-from protocol.poc_samples import sampled_validators
+from protocol.poc_samples import effective_slots, validator_draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,31 +84,28 @@ def slots_of_validator(
     ctx: Context, record: epochs_pb2.EpochRecord, validator: str, participants: Iterable[str]
 ) -> dict[str, int]:
     """How many slots of each participant a validator drew; empty where all validate all."""
-    slots = record.params.poc.validation_slots
+    powers = powers_at_validation(ctx, record)
+    slots = effective_slots(record.params.poc.validation_slots, len(powers))
     if not slots or not record.validation_seed:
         return {}
-    powers = _powers_at_validation(ctx, record)
-    return {
-        participant: sampled_validators(
-            powers,
-            slots,
-            chain_id=ctx.chain_id,
-            height_start=record.height_start,
-            block_hash=record.validation_seed,
-            participant=participant,
-        ).get(validator, 0)
-        for participant in participants
-    }
+    voters = tuple(powers.items())
+    draw = validator_draw(voters, slots, ctx.chain_id, record.height_start, record.validation_seed)
+    return {participant: draw.slots_of(validator, participant) for participant in participants}
 
 
-def _powers_at_validation(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, int]:
-    """The voting powers as they were at T: all verdicts of a stage must see the same draw."""
+def validation_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> int:
+    """How many slots of each participant are drawn in a PoC; 0: all validate all."""
+    return effective_slots(record.params.poc.validation_slots, len(powers_at_validation(ctx, record)))
+
+
+def powers_at_validation(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, int]:
+    """The voting powers > 0 as they were at T, by address: all verdicts of a stage must see the same draw."""
     fell_later = set(invalid_since(ctx, validation_window(record)[0]))
     invalid_at_t = {*hardware.invalid_participants(ctx)}.difference(fell_later)
     return {
         member.member_address: member.voting_power
         for member in epochs.members(ctx, epochs.state(ctx).epoch_effective)
-        if member.member_address not in invalid_at_t
+        if member.voting_power and member.member_address not in invalid_at_t
     }
 
 

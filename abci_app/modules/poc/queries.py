@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from abci_app.kernel.errors import invalid_argument, not_found
 from abci_app.kernel.module import answers
 from abci_app.kernel.paging import page
-from abci_app.modules.poc import keeper, state
+from abci_app.modules import epochs
+from abci_app.modules.poc import judgements, keeper, state
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 
 if TYPE_CHECKING:
@@ -74,12 +75,32 @@ def model_power(ctx: Context, request: poc_pb2.QueryModelPowerRequest) -> poc_pb
 def poc_validations(
     ctx: Context, request: poc_pb2.QueryPocValidationsRequest
 ) -> poc_pb2.QueryPocValidationsResponse:
-    """All verdicts of a PoC, the tallies so far, and the outcomes once it is decided."""
-    prefix = (_height(request.poc_stage_start_height),)
+    """The verdicts of a PoC, the tallies so far, and the outcomes once it is decided."""
+    start = _height(request.poc_stage_start_height)
+    prefix = (start,)
+    if request.validator:
+        of_one = judgements.of_validator(ctx, start, _key(request.validator))
+        said = [of_one[participant] for participant in sorted(of_one)]
+    else:
+        said = judgements.of_stage(ctx, start)
     return poc_pb2.QueryPocValidationsResponse(
-        validations=state.VALIDATIONS.values(ctx, prefix),
+        validations=said,
         tallies=state.TALLIES.values(ctx, prefix),
         outcomes=state.OUTCOMES.values(ctx, prefix),
+    )
+
+
+@answers(poc_pb2.QueryPocVotersRequest)
+def poc_voters(ctx: Context, request: poc_pb2.QueryPocVotersRequest) -> poc_pb2.QueryPocVotersResponse:
+    """Who has a vote in the PoC under way, as the draw of validators sees it."""
+    record = epochs.upcoming_record(ctx)
+    start = _height(request.poc_stage_start_height)
+    if record is None or record.height_start != start or not record.validation_seed:
+        raise not_found(f"no PoC of height {start} is being validated")
+    powers = keeper.powers_at_validation(ctx, record)
+    voters = [poc_pb2.PocVoter(address=each, voting_power=powers[each]) for each in sorted(powers)]
+    return poc_pb2.QueryPocVotersResponse(
+        validation_slots=keeper.validation_slots(ctx, record), voters=voters
     )
 
 

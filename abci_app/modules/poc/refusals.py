@@ -12,7 +12,7 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.merkle import ROOT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from protocol.gen.evergrid.epochs.v1 import epochs_pb2, params_pb2
 
@@ -211,9 +211,12 @@ class Judged:
 
 def size_refusals(msg: poc_pb2.MsgSubmitPocValidations) -> list[Refusal]:
     """Whether a message has more verdicts than it is worth to look at one by one."""
-    if len(msg.verdicts) <= VERDICTS_MAX:
+    count = len(msg.verdicts) + sum(len(group.places) for group in msg.groups)
+    # A group that names nobody says nothing, but it is walked.
+    count = max(count, len(msg.groups))
+    if count <= VERDICTS_MAX:
         return []
-    text = f"{len(msg.verdicts)} verdicts in one message, at most {VERDICTS_MAX} are taken"
+    text = f"{count} verdicts in one message, at most {VERDICTS_MAX} are taken"
     return [Refusal(reasons_pb2.REASON_MALFORMED_VERDICT, text)]
 
 
@@ -226,19 +229,25 @@ def voter_refusals(creator: str, *, member: bool, power: int) -> list[Refusal]:
     return []
 
 
+def place_refusals(unknown: Sequence[int]) -> list[Refusal]:
+    """What is wrong with places that nobody has in this PoC."""
+    text = "nobody has the place {} in this PoC"
+    return [Refusal(reasons_pb2.REASON_NO_NONCES, text.format(place)) for place in unknown]
+
+
 def verdict_refusals(
-    msg: poc_pb2.MsgSubmitPocValidations, judged: Mapping[str, Judged], *, alone: bool
+    creator: str, said: Sequence[poc_pb2.PocVerdict], judged: Mapping[str, Judged], *, alone: bool
 ) -> list[Refusal]:
     """All that is wrong with the verdicts of one message, in their order."""
-    if not msg.verdicts:
+    if not said:
         return [Refusal(reasons_pb2.REASON_MALFORMED_VERDICT, "the message has no verdicts")]
     refusals: list[Refusal] = []
     seen: set[str] = set()
-    for verdict in msg.verdicts:
+    for verdict in said:
         repeated = verdict.participant in seen
         seen.add(verdict.participant)
         refusals += _one_verdict(
-            msg.creator, verdict, judged[verdict.participant], repeated=repeated, alone=alone
+            creator, verdict, judged[verdict.participant], repeated=repeated, alone=alone
         )
     return refusals
 

@@ -8,7 +8,7 @@ from protocol.gen.evergrid.poc.v1.poc_pb2 import (
     PocBatch,
     PocOutcome,
     PocTally,
-    PocValidation,
+    ValidatorJudgements,
     WeighedNode,
 )
 
@@ -19,8 +19,12 @@ BATCHES: Map[BatchKey, PocBatch] = Map("poc/batches", (U64, STR, STR, U64), PocB
 NODES: Map[NodeKey, NodeNonces] = Map("poc/nodes", (U64, STR, STR), NodeNonces)
 # Start height, participant. A participant has a tally from its first batch on.
 TALLIES: Map[tuple[int, str], PocTally] = Map("poc/tallies", (U64, STR), PocTally)
-# Start height, judged participant, validator.
-VALIDATIONS: Map[tuple[int, str, str], PocValidation] = Map("poc/validations", (U64, STR, STR), PocValidation)
+# Start height, place: whom verdicts name so. Who has a tally has a place, and keeps it.
+PLACES: Map[tuple[int, int], str] = Map("poc/places", (U64, U64), str)
+# Start height, validator.
+VALIDATIONS: Map[tuple[int, str], ValidatorJudgements] = Map(
+    "poc/validations", (U64, STR), ValidatorJudgements
+)
 OUTCOMES: Map[tuple[int, str], PocOutcome] = Map("poc/outcomes", (U64, STR), PocOutcome)
 # Start heights of stages that an extension dropped: their data goes first when there is time.
 DROPPED: KeySet[int] = KeySet("poc/dropped", U64)

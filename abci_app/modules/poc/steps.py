@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from abci_app.modules import epochs, hardware
-from abci_app.modules.poc import keeper, rules, state
+from abci_app.modules.poc import judgements, keeper, rules, state
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
@@ -18,6 +18,7 @@ _IN_TREE: tuple[Map[Any, Any], ...] = (
     state.BATCHES,
     state.NODES,
     state.VALIDATIONS,
+    state.PLACES,
     state.TALLIES,
     state.OUTCOMES,
 )
@@ -50,14 +51,15 @@ def _decide(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, reasons_p
     powers = epochs.voting_powers(ctx)
     power_total = sum(powers.values())
     # What members said that became INVALID since does not count.
-    silenced = keeper.invalid_since(ctx, keeper.validation_window(record)[0])
+    fallen = keeper.invalid_since(ctx, keeper.validation_window(record)[0])
+    silenced = [judgements.of_validator(ctx, record.height_start, validator) for validator in fallen]
+    slots = keeper.validation_slots(ctx, record)
     outcomes = {}
     for (_, participant), tally in list(state.TALLIES.walk(ctx, (record.height_start,))):
-        for validator in silenced:
-            validation = state.VALIDATIONS.get(ctx, (record.height_start, participant, validator))
-            if validation is not None:
-                keeper.add_to_tally(tally, validation, -1)
-        outcome = rules.participant_outcome(tally, powers, power_total, record.params.poc.validation_slots)
+        for said in silenced:
+            if participant in said:
+                keeper.add_to_tally(tally, said[participant], -1)
+        outcome = rules.participant_outcome(tally, powers, power_total, slots)
         state.OUTCOMES.set(ctx, (record.height_start, participant), outcome)
         outcomes[participant] = outcome.outcome
         if outcome.outcome != reasons_pb2.REASON_ACCEPTED:

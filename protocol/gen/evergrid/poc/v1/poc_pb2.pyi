@@ -78,6 +78,48 @@ class PocVerdict(_message.Message):
     mismatches: int
     def __init__(self, participant: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., sampled: _Optional[int] = ..., mismatches: _Optional[int] = ...) -> None: ...
 
+class PocVerdictGroup(_message.Message):
+    __slots__ = ("verdict", "sampled", "mismatches", "places")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    MISMATCHES_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    verdict: Verdict
+    sampled: int
+    mismatches: int
+    places: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., sampled: _Optional[int] = ..., mismatches: _Optional[int] = ..., places: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ValidatorJudgements(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[JudgementPart]
+    def __init__(self, parts: _Optional[_Iterable[_Union[JudgementPart, _Mapping]]] = ...) -> None: ...
+
+class JudgementPart(_message.Message):
+    __slots__ = ("height_submitted", "voting_power", "groups")
+    HEIGHT_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    VOTING_POWER_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    height_submitted: int
+    voting_power: int
+    groups: _containers.RepeatedCompositeFieldContainer[JudgedGroup]
+    def __init__(self, height_submitted: _Optional[int] = ..., voting_power: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[JudgedGroup, _Mapping]]] = ...) -> None: ...
+
+class JudgedGroup(_message.Message):
+    __slots__ = ("verdict", "sampled", "mismatches", "places", "slots")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    MISMATCHES_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    verdict: Verdict
+    sampled: int
+    mismatches: int
+    places: _containers.RepeatedScalarFieldContainer[int]
+    slots: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., sampled: _Optional[int] = ..., mismatches: _Optional[int] = ..., places: _Optional[_Iterable[int]] = ..., slots: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class PocValidation(_message.Message):
     __slots__ = ("participant", "validator", "verdict", "sampled", "mismatches", "voting_power", "height_submitted", "slots")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
@@ -99,20 +141,22 @@ class PocValidation(_message.Message):
     def __init__(self, participant: _Optional[str] = ..., validator: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., sampled: _Optional[int] = ..., mismatches: _Optional[int] = ..., voting_power: _Optional[int] = ..., height_submitted: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class PocTally(_message.Message):
-    __slots__ = ("participant", "honest_power", "fraud_power", "abstained", "honest_slots", "fraud_slots")
+    __slots__ = ("participant", "honest_power", "fraud_power", "abstained", "honest_slots", "fraud_slots", "place")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     HONEST_POWER_FIELD_NUMBER: _ClassVar[int]
     FRAUD_POWER_FIELD_NUMBER: _ClassVar[int]
     ABSTAINED_FIELD_NUMBER: _ClassVar[int]
     HONEST_SLOTS_FIELD_NUMBER: _ClassVar[int]
     FRAUD_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     participant: str
     honest_power: int
     fraud_power: int
     abstained: int
     honest_slots: int
     fraud_slots: int
-    def __init__(self, participant: _Optional[str] = ..., honest_power: _Optional[int] = ..., fraud_power: _Optional[int] = ..., abstained: _Optional[int] = ..., honest_slots: _Optional[int] = ..., fraud_slots: _Optional[int] = ...) -> None: ...
+    place: int
+    def __init__(self, participant: _Optional[str] = ..., honest_power: _Optional[int] = ..., fraud_power: _Optional[int] = ..., abstained: _Optional[int] = ..., honest_slots: _Optional[int] = ..., fraud_slots: _Optional[int] = ..., place: _Optional[int] = ...) -> None: ...
 
 class PocOutcome(_message.Message):
     __slots__ = ("participant", "outcome", "honest_power", "fraud_power", "power", "honest_slots", "fraud_slots", "slots")
@@ -195,14 +239,16 @@ class MsgSubmitPocBatchResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class MsgSubmitPocValidations(_message.Message):
-    __slots__ = ("creator", "poc_stage_start_height", "verdicts")
+    __slots__ = ("creator", "poc_stage_start_height", "verdicts", "groups")
     CREATOR_FIELD_NUMBER: _ClassVar[int]
     POC_STAGE_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     creator: str
     poc_stage_start_height: int
     verdicts: _containers.RepeatedCompositeFieldContainer[PocVerdict]
-    def __init__(self, creator: _Optional[str] = ..., poc_stage_start_height: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[PocVerdict, _Mapping]]] = ...) -> None: ...
+    groups: _containers.RepeatedCompositeFieldContainer[PocVerdictGroup]
+    def __init__(self, creator: _Optional[str] = ..., poc_stage_start_height: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[PocVerdict, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[PocVerdictGroup, _Mapping]]] = ...) -> None: ...
 
 class MsgSubmitPocValidationsResponse(_message.Message):
     __slots__ = ()
@@ -281,10 +327,12 @@ class QueryModelPowerResponse(_message.Message):
     def __init__(self, power: _Optional[int] = ...) -> None: ...
 
 class QueryPocValidationsRequest(_message.Message):
-    __slots__ = ("poc_stage_start_height",)
+    __slots__ = ("poc_stage_start_height", "validator")
     POC_STAGE_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATOR_FIELD_NUMBER: _ClassVar[int]
     poc_stage_start_height: int
-    def __init__(self, poc_stage_start_height: _Optional[int] = ...) -> None: ...
+    validator: str
+    def __init__(self, poc_stage_start_height: _Optional[int] = ..., validator: _Optional[str] = ...) -> None: ...
 
 class QueryPocValidationsResponse(_message.Message):
     __slots__ = ("validations", "tallies", "outcomes")
@@ -295,6 +343,28 @@ class QueryPocValidationsResponse(_message.Message):
     tallies: _containers.RepeatedCompositeFieldContainer[PocTally]
     outcomes: _containers.RepeatedCompositeFieldContainer[PocOutcome]
     def __init__(self, validations: _Optional[_Iterable[_Union[PocValidation, _Mapping]]] = ..., tallies: _Optional[_Iterable[_Union[PocTally, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[PocOutcome, _Mapping]]] = ...) -> None: ...
+
+class QueryPocVotersRequest(_message.Message):
+    __slots__ = ("poc_stage_start_height",)
+    POC_STAGE_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    poc_stage_start_height: int
+    def __init__(self, poc_stage_start_height: _Optional[int] = ...) -> None: ...
+
+class QueryPocVotersResponse(_message.Message):
+    __slots__ = ("validation_slots", "voters")
+    VALIDATION_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FIELD_NUMBER: _ClassVar[int]
+    validation_slots: int
+    voters: _containers.RepeatedCompositeFieldContainer[PocVoter]
+    def __init__(self, validation_slots: _Optional[int] = ..., voters: _Optional[_Iterable[_Union[PocVoter, _Mapping]]] = ...) -> None: ...
+
+class PocVoter(_message.Message):
+    __slots__ = ("address", "voting_power")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VOTING_POWER_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    voting_power: int
+    def __init__(self, address: _Optional[str] = ..., voting_power: _Optional[int] = ...) -> None: ...
 
 class GenesisState(_message.Message):
     __slots__ = ("batches", "nodes", "validations", "tallies", "outcomes", "weights", "dropped")
