@@ -21,6 +21,7 @@ PRUNED: tuple[tuple[str, Callable[[Context, int], int]], ...] = (
     ("inference", inference.prune),
     ("rewards", rewards.prune),
     ("epochs", epochs.prune),
+    ("guardians", epochs.prune_guardians),
     ("hardware", hardware.prune),
     ("authz", authz.prune),
     ("maintenance", maintenance.prune),

@@ -166,6 +166,11 @@ HARMLESS: frozenset[Reason] = frozenset(
         reasons.REASON_GENESIS,
         reasons.REASON_ACCEPTED,
         reasons.REASON_COVERED,
+        reasons.REASON_GUARDIANS_RAISED,
+        reasons.REASON_GUARDIANS_SUFFICIENT,
+        reasons.REASON_GUARDIANS_ABSENT,
+        reasons.REASON_GUARDIANS_ALONE,
+        reasons.REASON_NETWORK_MATURE,
     ]
 )
 

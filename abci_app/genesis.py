@@ -12,6 +12,7 @@ from abci_app.modules import (
     bank,
     epochs,
     gov,
+    guardians,
     hardware,
     inference,
     maintenance,
@@ -35,6 +36,7 @@ MODULES: tuple[Module, ...] = (
     authz.MODULE,
     models.MODULE,
     hardware.MODULE,
+    guardians.MODULE,
     epochs.MODULE,
     maintenance.MODULE,
     poc.MODULE,
@@ -63,9 +65,23 @@ def parse_genesis(app_state: dict[str, Any]) -> dict[str, Any]:
             continue
         states[module.name] = state
         errors += (f"{module.name}: {text}" for text in module.validate_genesis(state))
+    errors += _switch_errors(states)
     if errors:
         raise GenesisError("the genesis state is refused:\n" + "\n".join(errors))
     return states
+
+
+def _switch_errors(states: dict[str, Any]) -> list[str]:
+    """What is on by half: a module that is off by default needs both its params and what it starts from."""
+    if "epochs" not in states:
+        return []
+    params, errors = states["epochs"].params, []
+    named = "guardians" in states and bool(states["guardians"].guardians)
+    if named != params.HasField("guardians"):
+        errors.append(
+            "guardians: the genesis must name guardians and give params.guardians of epochs, or neither"
+        )
+    return errors
 
 
 def load_genesis(ctx: Context, app_state: dict[str, Any]) -> None:

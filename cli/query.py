@@ -13,6 +13,10 @@ MODULES = {
     "bank": ("protocol.gen.cosmos.bank.v1beta1.query_pb2", "Balances and supply."),
     "gov": ("protocol.gen.cosmos.gov.v1.query_pb2", "Proposals, deposits, votes."),
     "consensus": ("protocol.gen.cosmos.consensus.v1.query_pb2", "Limits that all validators share."),
+    "guardians": (
+        "protocol.gen.evergrid.guardians.v1.guardians_pb2",
+        "Power in blocks while the network is small.",
+    ),
     "models": ("protocol.gen.evergrid.models.v1.models_pb2", "The registry of governance models."),
     "hardware": ("protocol.gen.evergrid.hardware.v1.hardware_pb2", "Participants and their MLNodes."),
     "epochs": ("protocol.gen.evergrid.epochs.v1.epochs_pb2", "Epochs, their groups and stages."),

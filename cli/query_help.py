@@ -43,6 +43,8 @@ HELP = {
     "gov tally": "How a vote stands.",
     "gov vote": "One account's vote on a proposal.",
     "gov votes": "All votes on a proposal.",
+    "guardians decision": "What guardians got in an epoch, and from what.",
+    "guardians guardians": "Who the guardians are, whether they have ended, and the last decision.",
     "hardware nodes": "The MLNodes of a participant.",
     "hardware nodes-for-model": "The MLNodes that declare a model.",
     "hardware params": "Limits of hardware.",

@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from abci_app.kernel.nodes import Fetch, Node, descend, inner_prefix, leaf_prefix, ref_version, uvarint, walk
+from abci_app.kernel.nodes import (
+    EMPTY_ROOT,
+    Fetch,
+    Node,
+    descend,
+    inner_prefix,
+    leaf_prefix,
+    ref_version,
+    uvarint,
+    walk,
+)
 
 IAVL_OP = "ics23:iavl"
 SIMPLE_OP = "ics23:simple"
@@ -38,16 +48,23 @@ class ProofOp:
 
 
 def simple_root(roots: Mapping[str, bytes]) -> bytes:
-    """The app hash: an RFC 6962 tree over (store name, sha256 of the store's root), in order of the names."""
-    return _merkle([_simple_leaf(name, roots[name]) for name in sorted(roots)])
+    """The app hash: an RFC 6962 tree over (store name, sha256 of the store's root), in order of the names.
+
+    A store without keys is no leaf: a module that is off, or new by an upgrade, changes nothing.
+    """
+    return _merkle([_simple_leaf(name, roots[name]) for name in _filled(roots)])
 
 
 def prove_store(roots: Mapping[str, bytes], name: str) -> ProofOp:
     """The proof that the named store has its root under the app hash."""
-    names = sorted(roots)
+    names = _filled(roots)
     steps = _merkle_steps([_simple_leaf(each, roots[each]) for each in names], names.index(name))
     exist = _existence(name.encode(), roots[name], b"\x00", steps)
     return ProofOp(SIMPLE_OP, name.encode(), _field(1, exist))
+
+
+def _filled(roots: Mapping[str, bytes]) -> list[str]:
+    return sorted(name for name, root in roots.items() if root != EMPTY_ROOT)
 
 
 def prove_key(root: Node, key: bytes, fetch: Fetch) -> ProofOp:

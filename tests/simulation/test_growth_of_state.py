@@ -22,6 +22,7 @@ COUNTS = {
         "epochs/groups",
         "epochs/members",
         "epochs/free_messages",
+        "guardians/decisions",
         "inference/closed",
         "inference/statistics",
         "inference/missed_by",

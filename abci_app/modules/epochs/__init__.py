@@ -42,7 +42,13 @@ from abci_app.modules.epochs.steps import (
     switch_epoch,
     write_record,
 )
-from abci_app.modules.epochs.validators import adopt_validators, invalidate, take_validator_updates
+from abci_app.modules.epochs.validators import (
+    adopt_validators,
+    decide_guardians,
+    invalidate,
+    prune_guardians,
+    take_validator_updates,
+)
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import GenesisState
 
 MODULE = Module("epochs", GenesisState, init_genesis, export_genesis, validate_genesis)
@@ -52,6 +58,7 @@ __all__ = [
     "STAGES",
     "StageHeights",
     "adopt_validators",
+    "decide_guardians",
     "default_params",
     "dropped_record",
     "effective_record",
@@ -77,6 +84,7 @@ __all__ = [
     "power_cap",
     "profiles",
     "prune",
+    "prune_guardians",
     "publish_group",
     "queries",
     "record",

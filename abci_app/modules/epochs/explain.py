@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from abci_app.kernel.errors import not_found
 from abci_app.kernel.fixed import BPS
 from abci_app.kernel.trace import compare, conclude, source, step, word
-from abci_app.modules import hardware
-from abci_app.modules.epochs import groups, rules, state
+from abci_app.modules import guardians, hardware
+from abci_app.modules.epochs import groups, rules, state, validators
 from protocol.gen.evergrid.explain.v1.explain_pb2 import Explanation
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as reasons
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from abci_app.kernel.context import Context
     from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord, MLNodeInfo, ValidationWeight
     from protocol.gen.evergrid.explain.v1.explain_pb2 import Step
+    from protocol.gen.evergrid.guardians.v1.guardians_pb2 import Decision
 
 
 def places_of(
@@ -59,9 +60,11 @@ def explain_validator(ctx: Context, epoch: int, participant: str) -> Explanation
             compare(explanation, [reasons.REASON_NO_WEIGHT], **none), [reasons.REASON_NO_WEIGHT], **none
         )
     power = _cap(record, members, member, explanation)
-    why = [] if member.validator_key else [reasons.REASON_NO_CONSENSUS_KEY]
+    why = [reasons.REASON_COLLATERAL_SHORT] if member.proved_weight else []
+    why += [] if member.validator_key else [reasons.REASON_NO_CONSENSUS_KEY]
     conclude(explanation, why, weight=member.weight, voting_power=power)
     compare(explanation, why, weight=member.weight, voting_power=member.voting_power)
+    _guardian(ctx, epoch, participant, explanation)
     if epoch == groups.state(ctx).epoch_effective:
         steps.extend(_now(ctx, member))
     return explanation
@@ -80,9 +83,7 @@ def _cap(
     at, epoch, who = _height(record), record.index, member.member_address
     own = source(state.MEMBERS, (epoch, "", who), at)
     weights = [each.weight for each in members if each.validator_key]
-    explanation.steps.append(
-        step("weight", f"the weight of its nodes sums to {member.weight}", own, weight=member.weight)
-    )
+    explanation.steps.append(_weight_step(member, epoch, at))
     if not member.validator_key:
         text = "it has given no consensus key, so it has no power and no part in the cap"
         explanation.steps.append(
@@ -113,6 +114,74 @@ def _cap(
         )
     )
     return power
+
+
+def _weight_step(member: ValidationWeight, epoch: int, at: int) -> Step:
+    who = member.member_address
+    own = source(state.MEMBERS, (epoch, "", who), at)
+    if not member.proved_weight:
+        text = f"the weight of its nodes sums to {member.weight}"
+        return step("weight", text, own, weight=member.weight)
+    return step(
+        "weight",
+        f"the weight of its nodes sums to {member.proved_weight}; its collateral leaves {member.weight}",
+        own,
+        source("collateral/weights", (epoch, who), at),
+        reason=reasons.REASON_COLLATERAL_SHORT,
+        weight=member.weight,
+        proved_weight=member.proved_weight,
+    )
+
+
+def _guardian(ctx: Context, epoch: int, participant: str, explanation: Explanation) -> None:
+    """Of a guardian: what it has in blocks on top; in the epoch that rules it is decided again."""
+    stored = guardians.decision_of(ctx, epoch)
+    if stored is None or participant not in guardians.named(ctx):
+        return
+    rules_now = epoch == groups.state(ctx).epoch_effective
+    again = validators.decide_guardians(ctx) if rules_now else stored
+    explanation.steps.append(_guardian_step(again, stored.height, participant))
+    for tell, decision in ((conclude, again), (compare, stored)):
+        extra = decision.extra_power if participant in decision.guardians else 0
+        tell(explanation, [decision.reason], guardian_power=extra)
+
+
+def _guardian_step(decision: Decision, height: int, participant: str) -> Step:
+    multiplier, count = decision.multiplier_bps, len(decision.guardians)
+    bound = f"{multiplier} of {BPS} of the others' {decision.others_power} power is {decision.bound}"
+    texts = {
+        reasons.REASON_GUARDIANS_RAISED: (
+            f"{bound}, and the {count} guardians have {decision.own_power}: each gets "
+            f"{decision.extra_power} on top, in blocks alone"
+        ),
+        reasons.REASON_GUARDIANS_SUFFICIENT: (
+            f"{bound}, and the {count} guardians have {decision.own_power}: nothing is missing to share"
+        ),
+        reasons.REASON_GUARDIANS_ABSENT: "no guardian has voting power, so none gets anything on top",
+        reasons.REASON_GUARDIANS_ALONE: "nobody but guardians has voting power: there is nothing to guard",
+        reasons.REASON_NETWORK_MATURE: (
+            f"the group's weight of {decision.total_weight} reached {decision.maturity_weight}: "
+            "guardians have ended for good"
+        ),
+    }
+    text = texts[decision.reason]
+    if participant not in decision.guardians and decision.extra_power:
+        text += "; this one is INVALID, or has no voting power, and gets nothing"
+    return step(
+        "guardian",
+        text,
+        source("guardians/decisions", (decision.epoch_index,), height),
+        source("guardians/named", (participant,)),
+        reason=decision.reason,
+        total_weight=decision.total_weight,
+        maturity_weight=decision.maturity_weight,
+        multiplier_bps=multiplier,
+        own_power=decision.own_power,
+        others_power=decision.others_power,
+        bound=decision.bound,
+        guardians=count,
+        extra_power=decision.extra_power if participant in decision.guardians else 0,
+    )
 
 
 def _extension_step(record: EpochRecord) -> Step:

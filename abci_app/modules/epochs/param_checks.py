@@ -179,7 +179,7 @@ def _guardian_errors(guardians: GuardianParams) -> Iterator[str]:
 
 def _collateral_errors(collateral: CollateralParams) -> Iterator[str]:
     if not 1 <= collateral.unbonding_epochs <= UNBONDING_EPOCHS_MAX:
-        yield f"collateral.unbonding_epochs must be 1 to {UNBONDING_EPOCHS_MAX}: faults are found an epoch late"
+        yield f"collateral.unbonding_epochs must be 1 to {UNBONDING_EPOCHS_MAX}"
     if collateral.collateral_per_weight > SUPPLY_MAX:
         yield f"collateral.collateral_per_weight must be at most {SUPPLY_MAX} nevg"
     if collateral.base_weight_bps < 1:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abci_app.modules import hardware
-from abci_app.modules.epochs.groups import group, members, set_member, state, voting_powers
+from abci_app.modules import guardians, hardware
+from abci_app.modules.epochs.groups import (
+    effective_record,
+    group,
+    members,
+    oldest_retained,
+    set_member,
+    state,
+    voting_powers,
+)
 from abci_app.modules.epochs.rules import scale_powers, validator_updates
 from abci_app.modules.epochs.state import ALL, CHANGED, VALIDATORS, VALIDATORS_DUE
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import PRE_POC_SLOT
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.guardians.v1.guardians_pb2 import Decision
 
 
 def invalidate(ctx: Context, address: str, reason: Reason) -> None:
@@ -78,10 +87,45 @@ def take_validator_updates(ctx: Context) -> list[tuple[bytes, int]]:
 
 
 def _powers_by_key(ctx: Context) -> dict[bytes, int]:
-    powers = voting_powers(ctx)
+    powers = _block_powers(ctx)
     parent_members = members(ctx, state(ctx).epoch_effective)
     return {
         each.validator_key: powers[each.member_address]
         for each in parent_members
         if each.member_address in powers
     }
+
+
+def _block_powers(ctx: Context) -> dict[str, int]:
+    """The voting powers, with what guardians have in blocks alone on top of theirs."""
+    powers = voting_powers(ctx)
+    if not guardians.is_active(ctx):
+        return powers
+    decision = decide_guardians(ctx)
+    guardians.remember(ctx, decision)
+    return guardians.block_powers(powers, decision)
+
+
+def decide_guardians(ctx: Context) -> Decision:
+    """What guardians get in the effective epoch as the group stands now; INVALID ones get nothing."""
+    epoch = state(ctx).epoch_effective
+    parent = group(ctx, epoch)
+    standing = [who for who in guardians.named(ctx) if not _is_invalid(ctx, who)]
+    decision = guardians.decide(
+        voting_powers(ctx),
+        standing,
+        parent.total_weight if parent is not None else 0,
+        effective_record(ctx).params.guardians,
+    )
+    decision.epoch_index, decision.height = epoch, ctx.height
+    return decision
+
+
+def _is_invalid(ctx: Context, address: str) -> bool:
+    participant = hardware.get_participant(ctx, address)
+    return participant is not None and participant.status == PARTICIPANT_STATUS_INVALID
+
+
+def prune_guardians(ctx: Context, budget: int) -> int:
+    """Forgets decisions on guardians out of retention, at most so many; returns how many."""
+    return guardians.forget(ctx, oldest_retained(ctx), budget)

@@ -114,20 +114,22 @@ class MLNodeInfo(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., throughput: _Optional[int] = ..., poc_weight: _Optional[int] = ..., timeslot_allocation: _Optional[_Iterable[bool]] = ..., unproved: _Optional[int] = ..., weight_source: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., sequence: _Optional[int] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., memory_mib: _Optional[int] = ...) -> None: ...
 
 class ValidationWeight(_message.Message):
-    __slots__ = ("member_address", "weight", "ml_nodes", "voting_power", "validator_key", "url")
+    __slots__ = ("member_address", "weight", "ml_nodes", "voting_power", "validator_key", "url", "proved_weight")
     MEMBER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     ML_NODES_FIELD_NUMBER: _ClassVar[int]
     VOTING_POWER_FIELD_NUMBER: _ClassVar[int]
     VALIDATOR_KEY_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
+    PROVED_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     member_address: str
     weight: int
     ml_nodes: _containers.RepeatedCompositeFieldContainer[MLNodeInfo]
     voting_power: int
     validator_key: bytes
     url: str
-    def __init__(self, member_address: _Optional[str] = ..., weight: _Optional[int] = ..., ml_nodes: _Optional[_Iterable[_Union[MLNodeInfo, _Mapping]]] = ..., voting_power: _Optional[int] = ..., validator_key: _Optional[bytes] = ..., url: _Optional[str] = ...) -> None: ...
+    proved_weight: int
+    def __init__(self, member_address: _Optional[str] = ..., weight: _Optional[int] = ..., ml_nodes: _Optional[_Iterable[_Union[MLNodeInfo, _Mapping]]] = ..., voting_power: _Optional[int] = ..., validator_key: _Optional[bytes] = ..., url: _Optional[str] = ..., proved_weight: _Optional[int] = ...) -> None: ...
 
 class EpochGroupData(_message.Message):
     __slots__ = ("group", "validation_weights")

@@ -15,20 +15,24 @@ COVERAGE_BONUS_MODE_ADDITIONAL: CoverageBonusMode
 COVERAGE_BONUS_MODE_SHARED: CoverageBonusMode
 
 class Params(_message.Message):
-    __slots__ = ("epoch", "poc", "uptime", "rewards", "inference", "maintenance")
+    __slots__ = ("epoch", "poc", "uptime", "rewards", "inference", "maintenance", "guardians", "collateral")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     POC_FIELD_NUMBER: _ClassVar[int]
     UPTIME_FIELD_NUMBER: _ClassVar[int]
     REWARDS_FIELD_NUMBER: _ClassVar[int]
     INFERENCE_FIELD_NUMBER: _ClassVar[int]
     MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
+    GUARDIANS_FIELD_NUMBER: _ClassVar[int]
+    COLLATERAL_FIELD_NUMBER: _ClassVar[int]
     epoch: EpochParams
     poc: PocParams
     uptime: UptimeParams
     rewards: RewardParams
     inference: InferenceParams
     maintenance: MaintenanceParams
-    def __init__(self, epoch: _Optional[_Union[EpochParams, _Mapping]] = ..., poc: _Optional[_Union[PocParams, _Mapping]] = ..., uptime: _Optional[_Union[UptimeParams, _Mapping]] = ..., rewards: _Optional[_Union[RewardParams, _Mapping]] = ..., inference: _Optional[_Union[InferenceParams, _Mapping]] = ..., maintenance: _Optional[_Union[MaintenanceParams, _Mapping]] = ...) -> None: ...
+    guardians: GuardianParams
+    collateral: CollateralParams
+    def __init__(self, epoch: _Optional[_Union[EpochParams, _Mapping]] = ..., poc: _Optional[_Union[PocParams, _Mapping]] = ..., uptime: _Optional[_Union[UptimeParams, _Mapping]] = ..., rewards: _Optional[_Union[RewardParams, _Mapping]] = ..., inference: _Optional[_Union[InferenceParams, _Mapping]] = ..., maintenance: _Optional[_Union[MaintenanceParams, _Mapping]] = ..., guardians: _Optional[_Union[GuardianParams, _Mapping]] = ..., collateral: _Optional[_Union[CollateralParams, _Mapping]] = ...) -> None: ...
 
 class EpochParams(_message.Message):
     __slots__ = ("epoch_length", "first_poc_height", "poc_stage_duration", "poc_exchange_duration", "poc_validation_delay", "poc_validation_duration", "set_validators_delay", "min_retained_power_numerator", "min_retained_power_denominator", "max_extensions", "max_individual_power_bps", "quarantine_epochs", "retention_epochs", "free_messages_per_epoch")
@@ -191,3 +195,31 @@ class MaintenanceParams(_message.Message):
     notice: int
     max_concurrent_bps: int
     def __init__(self, credit_per_good_epoch: _Optional[int] = ..., credit_max: _Optional[int] = ..., notice: _Optional[int] = ..., max_concurrent_bps: _Optional[int] = ...) -> None: ...
+
+class GuardianParams(_message.Message):
+    __slots__ = ("maturity_weight", "multiplier_bps")
+    MATURITY_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_BPS_FIELD_NUMBER: _ClassVar[int]
+    maturity_weight: int
+    multiplier_bps: int
+    def __init__(self, maturity_weight: _Optional[int] = ..., multiplier_bps: _Optional[int] = ...) -> None: ...
+
+class CollateralParams(_message.Message):
+    __slots__ = ("unbonding_epochs", "slash_invalid_bps", "slash_downtime_bps", "min_availability_bps", "collateral_per_weight", "base_weight_bps", "grace_end_epoch", "release_per_block")
+    UNBONDING_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    SLASH_INVALID_BPS_FIELD_NUMBER: _ClassVar[int]
+    SLASH_DOWNTIME_BPS_FIELD_NUMBER: _ClassVar[int]
+    MIN_AVAILABILITY_BPS_FIELD_NUMBER: _ClassVar[int]
+    COLLATERAL_PER_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    BASE_WEIGHT_BPS_FIELD_NUMBER: _ClassVar[int]
+    GRACE_END_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_PER_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    unbonding_epochs: int
+    slash_invalid_bps: int
+    slash_downtime_bps: int
+    min_availability_bps: int
+    collateral_per_weight: int
+    base_weight_bps: int
+    grace_end_epoch: int
+    release_per_block: int
+    def __init__(self, unbonding_epochs: _Optional[int] = ..., slash_invalid_bps: _Optional[int] = ..., slash_downtime_bps: _Optional[int] = ..., min_availability_bps: _Optional[int] = ..., collateral_per_weight: _Optional[int] = ..., base_weight_bps: _Optional[int] = ..., grace_end_epoch: _Optional[int] = ..., release_per_block: _Optional[int] = ...) -> None: ...
