@@ -76,7 +76,7 @@ def take_validator_updates(ctx: Context) -> list[tuple[bytes, int]]:
     VALIDATORS_DUE.remove(ctx)
     last = dict(VALIDATORS.walk(ctx))
     # Without a valid member the set stays as it was: CometBFT halts on an empty one.
-    powers = scale_powers(_powers_by_key(ctx)) or last
+    powers = scale_powers(_powers_by_key(ctx)) or scale_powers(_powers_of_fallen(ctx)) or last
     updates = validator_updates(last, powers)
     for key, power in updates:
         if power:
@@ -94,6 +94,12 @@ def _powers_by_key(ctx: Context) -> dict[bytes, int]:
         for each in parent_members
         if each.member_address in powers
     }
+
+
+def _powers_of_fallen(ctx: Context) -> dict[bytes, int]:
+    """Of a group that fell before the switch to it: somebody must have a vote, or no group follows."""
+    parent_members = members(ctx, state(ctx).epoch_effective)
+    return {each.validator_key: each.voting_power for each in parent_members if each.voting_power}
 
 
 def _block_powers(ctx: Context) -> dict[str, int]:
