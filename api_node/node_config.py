@@ -27,6 +27,8 @@ class ModelConfig(BaseModel):
 class HardwareConfig(BaseModel):
     type: Annotated[str, Field(min_length=1)]
     count: Annotated[int, Field(ge=1)] = 1
+    # Of each; what is not declared does not serve while nonces are validated.
+    memory_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 0
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -76,7 +78,10 @@ class NodeConfig(BaseModel):
             node_id=self.id,
             status=usable if enabled else disabled,
             models=list(self.models),
-            hardware=[hardware_pb2.Hardware(type=part.type, count=part.count) for part in self.hardware],
+            hardware=[
+                hardware_pb2.Hardware(type=part.type, count=part.count, memory_mib=part.memory_mib)
+                for part in self.hardware
+            ],
             host=self.host,
             port=self.poc_port,
         )

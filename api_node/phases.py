@@ -139,12 +139,23 @@ def node_intent(view: ChainView, node: NodeFacts) -> Intent:
     if holds_slot:
         intent = _serve(view.effective, node, epochs_pb2.POC_SLOT, admits=True)
         return _because(intent, reasons_pb2.REASON_PRESERVED)
+    if view.height >= at.end and view.serves_validation(node.node_id):
+        return _serve_again(view, node, at)
     if view.next_group is not None:
         # In the last block of the period a start lands where the former group's PRE_POC_SLOT is in force.
         admits = view.slot_next == epochs_pb2.PRE_POC_SLOT
         intent = _serve(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=admits)
         return intent if admits else _because(intent, reasons_pb2.REASON_STAGE_CHANGE)
     return _mine(view, node, at)
+
+
+def _serve_again(view: ChainView, node: NodeFacts, at: StageHeights) -> Intent:
+    """Its model until the switch, and beside it, at low priority, the samples of others while they count."""
+    assert view.upcoming is not None
+    intent = _serve(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=True)
+    puzzle = Puzzle(at.start, view.upcoming.poc_seed.hex()) if view.height < at.validation_end else None
+    again = replace(intent, puzzle=puzzle, height_deadline=at.validation_end if puzzle else 0)
+    return _because(again, reasons_pb2.REASON_SERVES_VALIDATION)
 
 
 def _mine(view: ChainView, node: NodeFacts, at: StageHeights) -> Intent:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2, params_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.models.v1 import models_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.slots import serves_validation
 
 SLOTS = (epochs_pb2.PRE_POC_SLOT, epochs_pb2.POC_SLOT)
 
@@ -80,6 +82,16 @@ class ChainView:
     def params(self) -> params_pb2.Params:
         """The frozen params of the effective epoch."""
         return self.effective_record.params
+
+    def serves_validation(self, node_id: str) -> bool:
+        """Whether a node that mined serves again from the end of the generation until the switch."""
+        model_id = self.effective.model_of(node_id, epochs_pb2.PRE_POC_SLOT)
+        if model_id is None or self.upcoming is None:
+            return False
+        memory_mib = self.effective.ml_nodes[node_id][model_id].memory_mib
+        v_ram = self.effective.models[model_id].v_ram
+        reason = serves_validation(memory_mib, v_ram, self.upcoming.params.uptime)
+        return reason == reasons_pb2.REASON_SERVES_VALIDATION
 
     @property
     def heights(self) -> StageHeights | None:

@@ -90,6 +90,7 @@ class GenesisNode:
     node_id: str
     models: tuple[str, ...]
     weight: int = 0
+    memory_mib: int = 0
 
 
 @dataclass
@@ -119,12 +120,14 @@ def app_state(
         if participant.weight:
             weights.append({"participant": owner, "weight": str(participant.weight)})
         for node in participant.nodes:
-            declared = {
+            declared: dict[str, Any] = {
                 "node_id": node.node_id,
                 "models": list(node.models),
                 "host": "127.0.0.1",
                 "port": 8080,
             }
+            if node.memory_mib:
+                declared["hardware"] = [{"type": "gpu", "count": 1, "memory_mib": str(node.memory_mib)}]
             nodes.append({"participant": owner, "node": declared, "sequence": str(sequence)})
             sequence += 1
             if node.weight:

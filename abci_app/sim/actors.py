@@ -99,7 +99,11 @@ class Actor:
         """The declaration of all its nodes."""
         diff = hardware_pb2.MsgSubmitHardwareDiff(creator=self.address)
         for node in self.nodes:
-            diff.new_or_modified.add(node_id=node.node_id, models=[node.model], host="127.0.0.1", port=8080)
+            declared = diff.new_or_modified.add(
+                node_id=node.node_id, models=[node.model], host="127.0.0.1", port=8080
+            )
+            if self.group.memory_mib:
+                declared.hardware.add(type="gpu", count=1, memory_mib=self.group.memory_mib)
         return diff
 
     def mine(
@@ -207,8 +211,8 @@ class Fleet:
         return self.poc if slot == POC_SLOT else self.pre_poc
 
 
-def fleet(ctx: Context, epoch: int) -> Fleet:
-    """The nodes of an epoch's group."""
+def fleet(ctx: Context, epoch: int, *, generated: bool = False) -> Fleet:
+    """The nodes of an epoch's group; once nonces are generated, those that serve again count as well."""
     found = Fleet()
     for group in epochs.subgroups(ctx, epoch):
         model = group.model_id
@@ -216,12 +220,16 @@ def fleet(ctx: Context, epoch: int) -> Fleet:
         pre, poc = found.pre_poc.setdefault(model, {}), found.poc.setdefault(model, {})
         for member in epochs.members(ctx, epoch, model):
             owner = member.member_address
+            at = ctx.height + 1
+            again = epochs.serving_nodes(ctx, group, member, at, at) if generated else []
+            returned = {node.node_id for node in again}
             for node in member.ml_nodes:
                 if not node.throughput:
                     continue
                 if node.timeslot_allocation[PRE_POC_SLOT]:
                     pre[owner] = pre.get(owner, 0) + node.throughput
-                if node.timeslot_allocation[POC_SLOT]:
+                if node.timeslot_allocation[POC_SLOT] or node.node_id in returned:
                     poc[owner] = poc.get(owner, 0) + node.throughput
+                if node.timeslot_allocation[POC_SLOT]:
                     found.serving_nodes.setdefault(owner, set()).add(node.node_id)
     return found

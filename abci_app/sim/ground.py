@@ -60,6 +60,7 @@ class GenesisNode:
     node_id: str
     models: tuple[str, ...]
     weight: int = 0
+    memory_mib: int = 0
 
 
 @dataclass
@@ -111,12 +112,14 @@ def _weights_and_nodes(
         if participant.weight:
             weights.append({"participant": owner, "weight": str(participant.weight)})
         for node in participant.nodes:
-            declared = {
+            declared: dict[str, Any] = {
                 "node_id": node.node_id,
                 "models": list(node.models),
                 "host": "127.0.0.1",
                 "port": 8080,
             }
+            if node.memory_mib:
+                declared["hardware"] = [{"type": "gpu", "count": 1, "memory_mib": str(node.memory_mib)}]
             nodes.append({"participant": owner, "node": declared, "sequence": str(len(nodes))})
             if node.weight:
                 weights.append({"participant": owner, "node_id": node.node_id, "weight": str(node.weight)})

@@ -49,7 +49,8 @@ class GroupSpec:
     """Participants that are alike; `label` is how reports name them.
 
     nonces: what each node finds in a PoC, one number for all nodes or one for each. models: one for each
-    node, again from the first when there are fewer. attacker: judged against the others in the summary.
+    node, again from the first when there are fewer. memory_mib: what each node declares. attacker: judged
+    against the others in the summary.
     """
 
     label: str
@@ -64,6 +65,7 @@ class GroupSpec:
     verdict: Verdict = "honest"
     forged_claims: bool = False
     tricks: list[Trick] = field(default_factory=list)
+    memory_mib: int = 0
     node_prefix: str = "n"
     address_prefix: str = ""
     attacker: bool = False

@@ -23,7 +23,7 @@ from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
 from protocol.gen.evergrid.poc.v1 import poc_pb2
-from protocol.poc_samples import sampled_validators
+from protocol.poc_samples import effective_slots, sampled_validators
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class World:
         self.ledger = Ledger(self.actors)
         self.refused: Counter[str] = Counter()
         self.fleet = Fleet()
-        self._fleet_of: tuple[int, int] = (-1, -1)
+        self._fleet_of: tuple[int, int, bool] = (-1, -1, False)
         self._open: list[traffic.Request] = []
         self._proposals = 0
 
@@ -103,10 +103,14 @@ class World:
     def _look(
         self, ctx: Context, state: epochs_pb2.EpochState, record: epochs_pb2.EpochRecord | None
     ) -> None:
-        """Slots change at the draw, at the switch, and when an epoch is extended."""
-        now = (state.epoch_effective, record.height_start if record is not None else 0)
+        """Who serves changes at the draw, once nonces are generated, at the switch, and at an extension."""
+        start, generated = 0, False
+        if record is not None:
+            at = epochs.stage_heights(record.params.epoch, record.height_start)
+            start, generated = at.start, at.end <= ctx.height < at.switch - 1
+        now = (state.epoch_effective, start, generated)
         if now != self._fleet_of:
-            self._fleet_of, self.fleet = now, fleet(ctx, state.epoch_effective)
+            self._fleet_of, self.fleet = now, fleet(ctx, state.epoch_effective, generated=generated)
 
     def _joins(self, epoch: int) -> list[tuple[Identity, list[Message], Any]]:
         found: list[tuple[Identity, list[Message], Any]] = []
@@ -252,7 +256,7 @@ def _validators(
     ctx: Context, record: epochs_pb2.EpochRecord, powers: dict[str, int], participant: str
 ) -> Mapping[str, int]:
     """Who may judge a participant: everybody with power, or those whom the slots drew."""
-    slots = record.params.poc.validation_slots
+    slots = effective_slots(record.params.poc.validation_slots, len(powers))
     if not slots:
         return powers
     return sampled_validators(
@@ -282,7 +286,9 @@ def genesis(scenario: Scenario, actors: list[Actor]) -> dict[str, Any]:
         GenesisParticipant(
             actor.name,
             0,
-            tuple(GenesisNode(n.node_id, (n.model,), n.nonces) for n in actor.nodes) if actor.joined else (),
+            tuple(GenesisNode(n.node_id, (n.model,), n.nonces, actor.group.memory_mib) for n in actor.nodes)
+            if actor.joined
+            else (),
         )
         for actor in actors
     ]

@@ -20,6 +20,7 @@ from api_node.phases import (
 )
 from api_node.view import ChainView
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.models.v1 import models_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from tests.api_node.views import ALICE, S_FIRST, Placed, X, Y, facts, seed_of, view_at
 
@@ -91,6 +92,43 @@ def test_from_the_publication_on_miners_load_the_next_epochs_model(height: int) 
     assert (found["n2"].status, found["n2"].model_id) == (NodeStatus.INFERENCE, Y)
     # What is sent in the last block before the switch lands where PRE_POC_SLOT is in force.
     assert found["n2"].admits == (height == S + 14)
+
+
+def returning(view: ChainView, *, on: bool = True) -> ChainView:
+    """The same view of a chain whose governance lets nodes with the memory serve during validation."""
+    assert view.upcoming is not None
+    uptime = view.upcoming.params.uptime
+    uptime.serve_during_validation, uptime.poc_v_ram = on, 4096
+    models = {name: models_pb2.Model(id=name, v_ram=1024) for name in (X, Y)}
+    return replace(view, effective=replace(view.effective, models=models))
+
+
+@pytest.mark.parametrize("height", range(S, S + 15))
+def test_a_miner_with_the_memory_serves_again_once_nonces_are_generated_and_validates_beside(
+    height: int,
+) -> None:
+    moved = (Placed("n1", X), Placed("n2", Y))
+    view = returning(view_at(height, (SERVES, Placed("n2", X, memory_mib=5120))))
+    if view.next_group is not None:
+        view = replace(view, next_group=view_at(S + 15, moved).effective)
+
+    found = intents(view)["n2"]
+
+    if height < S + 5:
+        assert found.status == NodeStatus.POC_GENERATE
+    else:
+        # Its present model until the switch, whatever the next epoch gives it.
+        assert (found.status, found.model_id, found.admits) == (NodeStatus.INFERENCE, X, True)
+        assert found.reason == reasons_pb2.REASON_SERVES_VALIDATION
+        assert (found.puzzle is not None) == (height < S + 12)
+        assert validating_nodes(intents(view), ["n1", "n2"]) == (["n2"] if height < S + 12 else [])
+
+
+@pytest.mark.parametrize(("memory_mib", "on"), [(5119, True), (5120, False)])
+def test_without_the_memory_or_the_switch_a_miner_only_validates(memory_mib: int, on: bool) -> None:
+    view = returning(view_at(S + 6, (SERVES, Placed("n2", X, memory_mib=memory_mib))), on=on)
+
+    assert intents(view)["n2"].status == NodeStatus.POC_VALIDATE
 
 
 def test_an_extended_epoch_sends_all_nodes_back_to_their_model() -> None:

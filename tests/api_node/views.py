@@ -30,6 +30,7 @@ class Placed:
     node_id: str
     model_id: str
     poc_slot: bool = False
+    memory_mib: int = 0
 
 
 def group(epoch: int, placed: Sequence[Placed], *, slots: bool = False) -> EpochData:
@@ -37,7 +38,10 @@ def group(epoch: int, placed: Sequence[Placed], *, slots: bool = False) -> Epoch
     ml_nodes = {
         each.node_id: {
             each.model_id: epochs_pb2.MLNodeInfo(
-                node_id=each.node_id, timeslot_allocation=[True, slots and each.poc_slot], poc_weight=100
+                node_id=each.node_id,
+                timeslot_allocation=[True, slots and each.poc_slot],
+                poc_weight=100,
+                memory_mib=each.memory_mib,
             )
         }
         for each in placed

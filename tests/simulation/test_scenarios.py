@@ -48,6 +48,20 @@ def test_a_tenth_of_demand_keeps_an_eighth_serving_and_owners_share_the_slots() 
     assert found["network"]["dark_models"] == 0
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_serving_during_validation_answers_more_of_the_demand_and_preserves_no_more(seed: int) -> None:
+    # When demand is eight tenths of what all nodes could serve, with and without the switch
+    on, run = outcome("serve_validation", 8, seed=seed)
+    off, plain = outcome("serve_validation", 8, "uptime.serve_during_validation=false", seed=seed)
+
+    # Then the share of demand that is served in the PoC period rises from about 0.67 to 0.89
+    assert off["network"]["served_share_poc"] == pytest.approx(0.67, abs=0.04)
+    assert on["network"]["served_share_poc"] == pytest.approx(0.89, abs=0.03)
+    # and no more nodes are preserved, and no weight is lost
+    assert on["network"]["preserved_share"] == off["network"]["preserved_share"] == 0.5
+    assert [row.weight_total for row in run.rounds] == [row.weight_total for row in plain.rounds]
+
+
 def test_a_whale_that_declared_its_nodes_first_gets_no_more_slots_for_each_node() -> None:
     # When thirty nodes of one owner stand before ten nodes of ten owners
     found, _ = outcome("slot_hogging", 40)

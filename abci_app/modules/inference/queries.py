@@ -95,7 +95,7 @@ def executors(ctx: Context, request: pb.QueryExecutorsRequest) -> pb.QueryExecut
     found = []
     for member in epochs.members(ctx, epoch, request.model_id):
         serving = keeper.routed_nodes(ctx, group, member)
-        if serving and keeper.may_execute(ctx, request.model_id, member.member_address):
+        if serving and not keeper.is_invalid(ctx, member.member_address):
             throughput = sum(node.throughput for node in member.ml_nodes if node.node_id in serving)
             url = parents[member.member_address].url
             found.append(

@@ -12,6 +12,7 @@ from abci_app.modules.uptime import rules, state
 from abci_app.modules.uptime.steps import group_of
 from protocol.gen.evergrid.explain.v1.explain_pb2 import Explanation
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as reasons
+from protocol.slots import serves_validation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +125,42 @@ def _steps(ctx: Context, record: EpochRecord | None, made: SlotAllocation, place
     if turn.reason in {*TURNED, reasons.REASON_NOT_DRAWN}:
         text = f"the draw ended with {made.selected} selected: {word(made.stop)}"
         yield step("stop", text, _trace(made), selected=made.selected, stop=word(made.stop))
+    if record is not None and turn.serves and turn.reason != reasons.REASON_SELECTED:
+        yield from _validation_steps(ctx, record, made, turn)
+
+
+def _validation_steps(
+    ctx: Context, record: EpochRecord, made: SlotAllocation, turn: SlotTurn
+) -> Iterator[Step]:
+    """Whether a node that mines serves again while nonces are validated; nothing where that is off."""
+    params, former = record.params.uptime, made.epoch_index - 1
+    group = epochs.group(ctx, former, made.model_id)
+    member = epochs.member(ctx, former, made.model_id, turn.participant)
+    nodes = member.ml_nodes if member is not None else ()
+    node = next((each for each in nodes if each.node_id == turn.node_id), None)
+    if not params.serve_during_validation or group is None or node is None:
+        return
+    if not any(node.timeslot_allocation):
+        return  # its participant became INVALID
+    v_ram = group.model_snapshot.v_ram
+    reason = serves_validation(node.memory_mib, v_ram, params)
+    at = epochs.stage_heights(record.params.epoch, record.height_start)
+    last = at.validation_end if record.extended else at.switch - 1
+    verdict = "it does not serve before the switch"
+    if reason == reasons.REASON_SERVES_VALIDATION:
+        verdict = f"it serves again from {at.end + 1} to {last}"
+    needs = f"the model needs {v_ram} and the PoC {params.poc_v_ram} beside it"
+    yield step(
+        "validation",
+        f"its memory is {node.memory_mib} MiB, {needs}: {verdict}",
+        source("epochs/members", (former, made.model_id, turn.participant), made.height),
+        source("epochs/groups", (former, made.model_id), made.height),
+        source("epochs/records", (made.epoch_index,), made.height),
+        reason=reason,
+        memory_mib=node.memory_mib,
+        v_ram=v_ram,
+        poc_v_ram=params.poc_v_ram,
+    )
 
 
 def _trace(made: SlotAllocation) -> Source:
