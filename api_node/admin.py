@@ -18,6 +18,7 @@ from api_node.node_config import NodeConfig
 from api_node.node_worker import reason_word
 from api_node.orchestrator import Orchestrator
 from api_node.public import describe_status
+from api_node.revalidation import Revalidator
 from api_node.sender import Sender
 from api_node.settings import Settings, read_secret
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
@@ -35,7 +36,13 @@ def admin_token(settings: Settings) -> str:
 
 
 def admin_app(
-    settings: Settings, orchestrator: Orchestrator, broker: Broker, sender: Sender, token: str
+    settings: Settings,
+    orchestrator: Orchestrator,
+    broker: Broker,
+    sender: Sender,
+    *,
+    revalidator: Revalidator,
+    token: str,
 ) -> FastAPI:
     """The application of the admin port."""
     app = new_app("Evergrid API node: admin", package_version(), settings)
@@ -79,11 +86,13 @@ def admin_app(
         return {"message": f"node {'enabled' if enabled else 'disabled'}", "node_id": node_id}
 
     app.include_router(router)
-    app.include_router(observation_routes(orchestrator, sender, allowed))
+    app.include_router(observation_routes(orchestrator, sender, revalidator, allowed))
     return app
 
 
-def observation_routes(orchestrator: Orchestrator, sender: Sender, allowed: params.Depends) -> APIRouter:
+def observation_routes(
+    orchestrator: Orchestrator, sender: Sender, revalidator: Revalidator, allowed: params.Depends
+) -> APIRouter:
     """What an operator may look at."""
     router = APIRouter(prefix="/admin/v1", dependencies=[allowed])
 
@@ -94,6 +103,10 @@ def observation_routes(orchestrator: Orchestrator, sender: Sender, allowed: para
             | {"height_deadline": entry.height_deadline, "attempts": entry.attempts}
             for entry in sender.outbox.open_entries()
         ]
+
+    @router.get("/validations")
+    async def validations() -> list[dict[str, Any]]:
+        return revalidator.describe()
 
     @router.get("/status")
     async def status() -> dict[str, Any]:

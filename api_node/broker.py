@@ -229,6 +229,20 @@ class Broker:
             and worker.lock_count < node.config.max_concurrent
         )
 
+    def node_for_validation(self, model_id: str) -> Node | None:
+        """The idlest node that serves the model now and judges nothing yet; users come first everywhere."""
+        able = [
+            node
+            for node in self.nodes.values()
+            if node.worker.validations == 0 and self._can_take(node, model_id)
+        ]
+        return min(able, key=lambda node: node.worker.lock_count / node.config.max_concurrent, default=None)
+
+    def why_no_validation(self, model_id: str) -> reasons_pb2.Reason:
+        """Why no node re-executes an answer of the model now."""
+        serving = any(node.worker.serves == model_id for node in self.nodes.values())
+        return reasons_pb2.REASON_BUSY if serving else reasons_pb2.REASON_NOT_SERVING
+
     def why_not(self, model_id: str, serving: Collection[str]) -> reasons_pb2.Reason:
         """Why no node takes a request for the model now."""
         nodes = [node for node_id, node in self.nodes.items() if node_id in serving]

@@ -30,6 +30,9 @@ PAGE_LIMIT = 1000
 PAGE_LIMIT_CLAIMS = 20
 RECONNECT_MAX_S = 5.0
 POLL_OFTEN_S = 0.5
+INFERENCE_EVENTS = frozenset({"inference_started", "inference_finished", "inference_validation"})
+# Who takes none of them still finds all by polling.
+TOUCHED_MAX = 10_000
 SUBSCRIBE = json.dumps(
     {"jsonrpc": "2.0", "method": "subscribe", "id": 1, "params": {"query": "tm.event='NewBlock'"}}
 )
@@ -44,6 +47,22 @@ def height_of_event(text: str | bytes) -> int | None:
         return None
 
 
+def inferences_of_event(text: str | bytes) -> set[str]:
+    """The ids of the inferences that a block's transactions opened, finished or judged; empty where none."""
+    try:
+        results = json.loads(text)["result"]["data"]["value"]["result_finalize_block"]["tx_results"] or ()
+        return {
+            attribute["value"]
+            for result in results
+            for event in result.get("events") or ()
+            if event["type"] in INFERENCE_EVENTS
+            for attribute in event["attributes"]
+            if attribute["key"] == "inference_id"
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
 class BlockWatcher:
     """Announces the newest height: by websocket, and by polling where that is silent. Heights never fall."""
 
@@ -51,6 +70,8 @@ class BlockWatcher:
         self.height = 0
         self.catching_up = False
         self.connected = False
+        # Inferences that blocks told of since somebody took them.
+        self.touched: set[str] = set()
         self._chain = chain
         self._poll_interval_s = poll_interval_s
         self._news = asyncio.Event()
@@ -87,6 +108,8 @@ class BlockWatcher:
                     await self._ask()
                     async for text in socket:
                         if (height := height_of_event(text)) is not None:
+                            if len(self.touched) < TOUCHED_MAX:
+                                self.touched |= inferences_of_event(text)
                             self.announce(height)
             except (OSError, WebSocketException, TimeoutError) as error:
                 if self.connected:

@@ -19,6 +19,7 @@ from api_node.execution import Executor, signed_headers
 from api_node.metrics import Metrics
 from api_node.node_worker import reason_word
 from api_node.orchestrator import Orchestrator
+from api_node.payloads import Payload, PayloadStore
 from api_node.relay import ChatCall, Outcome, Reply, canonical, relay
 from api_node.sender import Sender
 from api_node.settings import Settings
@@ -96,6 +97,8 @@ def executor_body(request: ChatRequest, max_tokens: int) -> bytes:
     """The canonical body that the executor gets: the limit is explicit, and a stream ends with its usage."""
     body = {name: value for name, value in request.body.items() if name != "max_completion_tokens"}
     body["max_tokens"] = max_tokens
+    # So that the answer can be re-executed, by this node too.
+    body["return_token_ids"] = True
     if request.stream:
         body["stream_options"] = {"include_usage": True}
     else:
@@ -129,7 +132,9 @@ class TransferAgent:
         key: Key,
         address: str,
         metrics: Metrics,
+        payloads: PayloadStore,
     ) -> None:
+        self._payloads = payloads
         self._settings = settings
         self._orchestrator = orchestrator
         self._reader = orchestrator.reader
@@ -270,6 +275,10 @@ class TransferAgent:
 
     async def _hand_over(self, call: ChatCall, executor: inference_pb2.Executor) -> Reply:
         def on_end(outcome: Outcome | None) -> None:
+            view = self._orchestrator.view
+            if outcome is not None and view is not None:
+                payload = Payload(call.raw, outcome.text, outcome.token_ids)
+                self._payloads.keep(call.inference_id, payload, view)
             log.info(
                 "handed over",
                 inference_id=call.inference_id,

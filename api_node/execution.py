@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from api_node.broker import Broker, Node
 from api_node.errors import ApiError, unavailable
 from api_node.node_worker import reason_word
 from api_node.orchestrator import Orchestrator
-from api_node.relay import ChatCall, Outcome, Reply, relay
+from api_node.payloads import Payload, PayloadStore
+from api_node.relay import ChatCall, Outcome, Reply, canonical, relay
 from api_node.sender import Sender
+from api_node.signatures import AGE_MAX_NS, is_signed_by, request_keys
 from client.keys import Key
 from protocol.draw import digest
-from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 
 EXECUTE_DOMAIN = "evergrid/execute/1"
-AGE_MAX_NS = 60 * 10**9
 HEADERS = ("X-Inference-Id", "X-Transfer-Address", "X-Timestamp", "X-TA-Signature")
 
 
@@ -67,33 +63,28 @@ def read_headers(headers: Mapping[str, str]) -> ExecuteHeaders:
         raise ApiError(401, f"the headers cannot be read: {error}") from error
 
 
-def request_keys(participant: hardware_pb2.Participant) -> list[bytes]:
-    """Public keys that speak for a participant between API nodes: its account's and its API node's own."""
-    try:
-        return [participant.public_key, bytes.fromhex(participant.worker_key)]
-    except ValueError:
-        return [participant.public_key]
-
-
-def is_signed_by(public_key: bytes, signed: bytes, signature: bytes) -> bool:
-    """Whether a 64-byte signature over 32 bytes is that of a compressed secp256k1 key."""
-    if len(signature) != 64:
-        return False
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    try:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
-        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(Prehashed(hashes.SHA256())))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+def with_token_ids(raw: bytes) -> bytes:
+    """The body that makes an MLNode tell the ids of its tokens: validators re-execute those."""
+    body = json.loads(raw)
+    if body.get("return_token_ids") is True:
+        return raw
+    return canonical(body | {"return_token_ids": True})
 
 
 class Executor:
     """Runs requests on own nodes."""
 
     def __init__(
-        self, orchestrator: Orchestrator, broker: Broker, sender: Sender, address: str, timeout_s: float
+        self,
+        orchestrator: Orchestrator,
+        broker: Broker,
+        sender: Sender,
+        address: str,
+        *,
+        timeout_s: float,
+        payloads: PayloadStore,
     ) -> None:
+        self._payloads = payloads
         self._orchestrator = orchestrator
         self._broker = broker
         self._sender = sender
@@ -156,11 +147,21 @@ class Executor:
                 node.worker.wake()
 
         url = f"{node.config.inference_url}/chat/completions"
-        return await relay(self._broker.http, url, call, headers={}, timeout_s=self._timeout_s, on_end=on_end)
+        return await relay(
+            self._broker.http,
+            url,
+            call,
+            headers={},
+            timeout_s=self._timeout_s,
+            on_end=on_end,
+            content=with_token_ids(call.raw),
+        )
 
     def _record_finish(self, call: ChatCall, outcome: Outcome) -> None:
         view = self._orchestrator.view
         assert view is not None, "a node was locked by a view"
+        # Before the chain is told of it: validators may ask from then on.
+        self._payloads.keep(call.inference_id, Payload(call.raw, outcome.text, outcome.token_ids), view)
         message = inference_pb2.MsgFinishInference(
             creator=self._address,
             inference_id=call.inference_id,

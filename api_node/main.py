@@ -25,11 +25,14 @@ from api_node.metrics import Metrics
 from api_node.node_config import load_nodes, name_all
 from api_node.orchestrator import Orchestrator
 from api_node.outbox import Outbox
+from api_node.payload_client import PayloadClient
+from api_node.payloads import PayloadDesk, PayloadStore
 from api_node.phases import Puzzle
 from api_node.poc_batches import BatchCollector
 from api_node.public import public_app
 from api_node.registration import Registrar, read_validator_key
 from api_node.relay import drain_relays
+from api_node.revalidation import Revalidator
 from api_node.sender import Price, Sender
 from api_node.settings import Settings, read_secret
 from client.chain import AsyncChainClient
@@ -55,6 +58,8 @@ class ApiNode:
     broker: Broker
     orchestrator: Orchestrator
     agent: TransferAgent
+    revalidator: Revalidator
+    payloads: PayloadStore
     servers: list[tuple[Server, socket.socket]] = field(default_factory=list)
 
 
@@ -100,6 +105,7 @@ def create(settings: Settings) -> ApiNode:
     sockets = [listen(host, port) for host, port in places]
 
     metrics, outbox = Metrics(), Outbox(settings.home / "outbox.sqlite")
+    payloads = PayloadStore(settings.home / "payloads.sqlite")
     chain = AsyncChainClient(settings.rpc_url)
     sender = Sender(chain, key, outbox, metrics, Price(Fraction(settings.gas_price), settings.denom))
     reader, watcher = ChainReader(chain, address), BlockWatcher(chain, settings.poll_interval_s)
@@ -121,7 +127,9 @@ def create(settings: Settings) -> ApiNode:
         callback_url=_url(settings.callback_url, settings.host, sockets[1]),
         public_key=public_key,
     )
-    executor = Executor(orchestrator, broker, sender, address, settings.request_timeout_s)
+    executor = Executor(
+        orchestrator, broker, sender, address, timeout_s=settings.request_timeout_s, payloads=payloads
+    )
     agent = TransferAgent(
         settings=settings,
         orchestrator=orchestrator,
@@ -131,12 +139,36 @@ def create(settings: Settings) -> ApiNode:
         key=key,
         address=address,
         metrics=metrics,
+        payloads=payloads,
     )
-    node = ApiNode(settings, chain, outbox, metrics, sender, watcher, broker, orchestrator, agent)
+    revalidator = Revalidator(
+        reader=reader,
+        watcher=watcher,
+        broker=broker,
+        sender=sender,
+        payloads=PayloadClient(reader, key, payloads),
+        metrics=metrics,
+    )
+    orchestrator.listeners += [revalidator.on_view, lambda view: payloads.prune(view.height)]
+    node = ApiNode(
+        settings,
+        chain,
+        outbox,
+        metrics,
+        sender,
+        watcher,
+        broker,
+        orchestrator,
+        agent,
+        revalidator,
+        payloads,
+    )
     apps = (
-        public_app(settings, orchestrator, agent, executor, api_keys),
+        public_app(
+            settings, orchestrator, agent, executor, desk=PayloadDesk(reader, payloads), api_keys=api_keys
+        ),
         callback_app(settings, orchestrator, broker, token),
-        admin_app(settings, orchestrator, broker, sender, admin),
+        admin_app(settings, orchestrator, broker, sender, revalidator=revalidator, token=admin),
         metrics_app(settings, metrics, broker),
     )
     node.servers = [(new_server(app, settings), sock) for app, sock in zip(apps, sockets, strict=True)]
@@ -150,6 +182,7 @@ async def serve(node: ApiNode, stop: asyncio.Event) -> int:
         asyncio.create_task(node.sender.run(), name="sender"),
         asyncio.create_task(node.watcher.run(), name="watcher"),
         asyncio.create_task(node.orchestrator.run(), name="orchestrator"),
+        asyncio.create_task(node.revalidator.run(), name="revalidator"),
     ]
     serving = [
         asyncio.create_task(server.serve(sockets=[sock]), name="http") for server, sock in node.servers
@@ -184,6 +217,7 @@ async def _close(
     with contextlib.suppress(Exception):
         await asyncio.wait_for(node.sender.flush(), 2)
     await node.orchestrator.close()
+    await node.revalidator.close()
     for task in (*parts, *serving):
         task.cancel()
     await asyncio.gather(*parts, *serving, return_exceptions=True)
@@ -191,6 +225,7 @@ async def _close(
     await node.agent.close()
     await node.chain.close()
     node.outbox.close()
+    node.payloads.close()
     for sock in _sockets(node):
         sock.close()
 

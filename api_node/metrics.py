@@ -52,6 +52,16 @@ class Metrics:
         self.nonces = self._counter("apinode_poc_nonces_total", "Nonces of own nodes", "node_id", "result")
         self.verdicts = self._counter("apinode_poc_verdicts_total", "Verdicts on others", "verdict")
 
+        self.validations_pending = self._gauge(
+            "apinode_validations_pending", "Inferences of others that wait for this participant's verdict"
+        )
+        self.validations = self._counter(
+            "apinode_validations_total",
+            "Verdicts on others' inferences, and those that were not given",
+            "result",
+            "reason",
+        )
+
     def _info(self, name: str, text: str, **labels: str) -> None:
         Info(name, text, registry=self.registry).info(labels)
 

@@ -116,6 +116,8 @@ class NodeWorker:
         self.intent: Intent | None = None
         self.current = Current()
         self.lock_count = 0
+        # Answers of others that it judges.
+        self.validations = 0
         self.backoff_until = 0.0
         self.reached = asyncio.Event()
         self._init_request = init_request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from google.protobuf import json_format
@@ -64,6 +64,8 @@ class Orchestrator:
         self.registrar = registrar
         self.sender = sender
         self.metrics = metrics
+        # Told of each view once the chain node is not behind.
+        self.listeners: list[Callable[[ChainView], object]] = []
         self.validator = Validator(reader, reader.address, self._validating)
         self._callback_url = callback_url
         self._public_key = public_key.hex()
@@ -115,6 +117,8 @@ class Orchestrator:
             self._perform(view, height_start, action)
         configured = [(node.config, node.enabled) for node in self.broker.nodes.values()]
         self.registrar.step(view, configured)
+        for listener in self.listeners:
+            listener(view)
 
     def _take(self, view: ChainView) -> None:
         self.view, self.problem = view, ""

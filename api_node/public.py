@@ -16,6 +16,7 @@ from api_node.execution import Executor, read_headers
 from api_node.http_server import bearer_check, new_app
 from api_node.metrics import package_version
 from api_node.orchestrator import Orchestrator
+from api_node.payloads import PayloadDesk, payload_routes
 from api_node.relay import ChatCall, Reply
 from api_node.settings import Settings
 from api_node.view import ChainView
@@ -57,6 +58,8 @@ def public_app(
     orchestrator: Orchestrator,
     agent: TransferAgent,
     executor: Executor,
+    *,
+    desk: PayloadDesk,
     api_keys: list[str],
 ) -> FastAPI:
     """The application of the public port."""
@@ -64,6 +67,7 @@ def public_app(
     app.include_router(chat_routes(orchestrator, agent, executor, api_keys))
     app.include_router(epoch_routes(orchestrator))
     app.include_router(price_routes(orchestrator))
+    app.include_router(payload_routes(desk))
     return app
 
 

@@ -50,6 +50,8 @@ class Outcome:
     text: str
     prompt_tokens: int
     completion_tokens: int
+    # Where whoever answers tells them.
+    token_ids: tuple[int, ...] = ()
 
     @property
     def response_hash(self) -> str:
@@ -82,13 +84,18 @@ async def relay(
     headers: Mapping[str, str],
     timeout_s: float,
     on_end: OnEnd,
+    content: bytes = b"",
 ) -> Reply:
     """Asks and returns as soon as there is something to return; raises ApiError before the first byte.
+
+    `content` is sent where it is not `call.raw` that is asked.
 
     `on_end` is called exactly once: with what was answered, or None where it did not come to its end.
     """
     queue: asyncio.Queue[Any] = asyncio.Queue()
-    pump = _Pump(http, url, call, headers=headers, timeout_s=timeout_s, queue=queue)
+    pump = _Pump(
+        http, url, call, headers=headers, timeout_s=timeout_s, queue=queue, content=content or call.raw
+    )
     task = asyncio.create_task(pump.run(on_end))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
@@ -127,6 +134,7 @@ class _Pump:
         headers: Mapping[str, str],
         timeout_s: float,
         queue: asyncio.Queue[Any],
+        content: bytes,
     ) -> None:
         self._http = http
         self._url = url
@@ -134,7 +142,9 @@ class _Pump:
         self._headers = {"Content-Type": "application/json", **headers}
         self._timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
         self._queue = queue
+        self._content = content
         self._text: list[str] = []
+        self._token_ids: list[int] = []
         self._usage: dict[str, int] | None = None
 
     async def run(self, on_end: OnEnd) -> None:
@@ -159,7 +169,7 @@ class _Pump:
 
     async def _read(self) -> Outcome | None:
         request = self._http.build_request(
-            "POST", self._url, content=self._call.raw, headers=self._headers, timeout=self._timeout
+            "POST", self._url, content=self._content, headers=self._headers, timeout=self._timeout
         )
         response = await self._http.send(request, stream=True)
         async with contextlib.aclosing(response):
@@ -173,12 +183,13 @@ class _Pump:
                 self._read_body(response.json())
         if self._usage is None:
             return None
-        counts = (int(self._usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
-        return Outcome("".join(self._text), *counts)
+        prompt, completion = (int(self._usage.get(f"{name}_tokens", 0)) for name in ("prompt", "completion"))
+        return Outcome("".join(self._text), prompt, completion, tuple(self._token_ids))
 
     def _read_body(self, body: dict[str, Any]) -> None:
         for choice in body.get("choices", ()):
             self._text.append((choice.get("message") or {}).get("content") or "")
+            self._token_ids += choice.get("token_ids") or ()
         self._usage = body.get("usage")
         self._queue.put_nowait(body | {"id": self._call.inference_id})
 
@@ -199,6 +210,7 @@ class _Pump:
         choices = chunk.get("choices") or []
         for choice in choices:
             self._text.append((choice.get("delta") or {}).get("content") or "")
+            self._token_ids += choice.get("token_ids") or ()
         if chunk.get("usage"):
             self._usage = chunk["usage"]
         if choices or self._call.include_usage:

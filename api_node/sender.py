@@ -57,6 +57,7 @@ FREE = (
     poc_pb2.MsgSubmitPocValidations,
     inference_pb2.MsgStartInference,
     inference_pb2.MsgFinishInference,
+    inference_pb2.MsgValidateInference,
 )
 FREE_TYPES = frozenset(kind.DESCRIPTOR.full_name for kind in FREE)
 _EXPECTED = re.compile(r"expected ([0-9]{1,18}), got", re.ASCII)

@@ -5,12 +5,12 @@ explain. Nothing is asked of the executor but the tokens, so there is nothing el
 
 - what the request's sampling forbids (at temperature 0 all but the likeliest token) counts by its gap, less
   `SLACK_NATS`, since two machines do not compute the same logits;
-- what it allows counts by the sum of surprise - entropy, which is 0 on average for tokens that were drawn from
-  the model's own distribution, less `DEVIATIONS` standard deviations of that sum (and the slack).
+- what it allows counts by the sum of surprise - entropy, which is 0 on average for tokens that were drawn
+  from the model's own distribution, less `DEVIATIONS` standard deviations of that sum (and the slack).
 
-An answer that breaks off, that is not the text of its tokens, or that was charged for more tokens than it has,
-has the value 0. Where the last token ends the answer it is also judged alone: to stop early is the cheapest
-fraud. The threshold is the `validation_threshold` that the inference's epoch froze with its model.
+An answer that breaks off, that is not the text of its tokens, or that was charged for more tokens than it
+has, has the value 0. Where the last token ends the answer it is also judged alone: to stop early is the
+cheapest fraud. The threshold is the `validation_threshold` that the inference's epoch froze with its model.
 """
 
 from __future__ import annotations

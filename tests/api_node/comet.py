@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -44,15 +44,17 @@ class Comet:
                 "height": str(self.chain.height),
                 "tx_result": json_format.MessageToDict(result, preserving_proto_field_name=True),
             }
-        await self.announce()
+        await self.announce(results)
         return results
 
-    async def announce(self) -> None:
-        """Tells subscribers of the newest block."""
+    async def announce(self, results: Sequence[abci.ExecTxResult] = ()) -> None:
+        """Tells subscribers of the newest block and what its transactions came to."""
         if self.silent:
             return
         header = {"height": str(self.chain.height)}
-        event = {"result": {"data": {"value": {"block": {"header": header}}}}}
+        txs = [json_format.MessageToDict(each, preserving_proto_field_name=True) for each in results]
+        value = {"block": {"header": header}, "result_finalize_block": {"tx_results": txs}}
+        event = {"result": {"data": {"value": value}}}
         for socket in list(self.listeners):
             try:
                 await socket.send_json(event)

@@ -38,6 +38,9 @@ class FakeMLNode:
     chats: list[bytes] = field(default_factory=list)
     words: tuple[str, ...] = ("To ", "be ", "or ", "not.")
     word_s: float = 0.0
+    # What it says of the words of others, and those words that it was asked to judge.
+    gap: float = 0.0
+    judged: list[str] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -75,6 +78,11 @@ class FakeMLNode:
         @app.post("/v1/chat/completions", response_model=None)
         async def chat(request: Request) -> Response:
             return await self._chat(await request.body())
+
+        @app.post("/v1/chat/completions/score")
+        async def score(request: Request) -> dict[str, Any]:
+            self._refuse("score")
+            return self._score(await request.json())
 
         return app
 
@@ -153,13 +161,25 @@ class FakeMLNode:
             return StreamingResponse(self._stream(head, usage), media_type="text/event-stream")
         await asyncio.sleep(self.word_s * len(self.words))
         message = {"role": "assistant", "content": "".join(self.words)}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        ids = list(range(len(self.words)))
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "token_ids": ids}
         return JSONResponse(head | {"object": "chat.completion", "choices": [choice], "usage": usage})
 
+    def _score(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.judged.append(body["text"])
+        token = {"gap": self.gap, "surprise": 0.0, "entropy": 0.0, "variance": 0.0}
+        return {
+            "tokens": [token] * len(body["token_ids"]),
+            "prompt_tokens": 7,
+            "text_matches": True,
+            "finish_reason": "stop",
+            "ended_by_token": False,
+        }
+
     async def _stream(self, head: dict[str, Any], usage: dict[str, int]) -> AsyncIterator[str]:
-        for word in self.words:
+        for token, word in enumerate(self.words):
             await asyncio.sleep(self.word_s)
-            yield _event(head | {"choices": [{"index": 0, "delta": {"content": word}}]})
+            yield _event(head | {"choices": [{"index": 0, "delta": {"content": word}, "token_ids": [token]}]})
         yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         yield _event(head | {"choices": [], "usage": usage})
         yield "data: [DONE]\n\n"

@@ -14,8 +14,9 @@ import httpx2
 import openai
 import pytest
 
-from api_node.execution import request_keys, signed_headers
+from api_node.execution import signed_headers
 from api_node.relay import ChatCall
+from api_node.signatures import request_keys
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import Participant
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 from tests.api_node.comet import Comet

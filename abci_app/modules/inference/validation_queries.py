@@ -11,7 +11,11 @@ from abci_app.modules.inference import keeper, sampling, state, validation
 from protocol.gen.evergrid.inference.v1 import inference_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from abci_app.kernel.context import Context
+
+IDS_MAX = 1000
 
 
 @answers(pb.QueryInferenceValidatorsRequest)
@@ -46,17 +50,31 @@ def pending_validations(
 ) -> pb.QueryPendingValidationsResponse:
     """By deadline, the inferences that a participant is drawn for, or may vote on, and has not judged."""
     _check_text(request.participant)
+    if len(request.inference_ids) > IDS_MAX or any("\0" in each for each in request.inference_ids):
+        raise invalid_argument(f"inference_ids must be at most {IDS_MAX} ids")
+    found = _by_id(ctx, request.inference_ids) if request.inference_ids else _not_final(ctx)
     pending = []
-    for height, inference_id in state.FINALIZING.walk(ctx):
-        found = state.INFERENCES.require(ctx, inference_id)
-        member = epochs.member(ctx, found.epoch_index, found.model_id, request.participant)
-        if member is None or not member.weight or request.participant == found.executed_by:
+    for inference in found:
+        member = epochs.member(ctx, inference.epoch_index, inference.model_id, request.participant)
+        if member is None or not member.weight or request.participant == inference.executed_by:
             continue
-        draw = sampling.sampling(ctx.chain_id, found, request.participant, member.weight)
-        due = draw.sampled or found.height_disputed
-        if due and not state.VALIDATIONS.has(ctx, (inference_id, request.participant)):
-            pending.append(pb.PendingValidation(inference=found, sampled=draw.sampled, height_last=height))
+        draw = sampling.sampling(ctx.chain_id, inference, request.participant, member.weight)
+        due = draw.sampled or inference.height_disputed
+        if due and not state.VALIDATIONS.has(ctx, (inference.inference_id, request.participant)):
+            last = keeper.finality(inference)
+            pending.append(pb.PendingValidation(inference=inference, sampled=draw.sampled, height_last=last))
     return pb.QueryPendingValidationsResponse(pending=pending)
+
+
+def _not_final(ctx: Context) -> Iterator[pb.Inference]:
+    return (state.INFERENCES.require(ctx, inference_id) for _, inference_id in state.FINALIZING.walk(ctx))
+
+
+def _by_id(ctx: Context, inference_ids: Iterable[str]) -> list[pb.Inference]:
+    """Those of the ids that are finished and not final, by deadline."""
+    found = [state.INFERENCES.get(ctx, each) for each in dict.fromkeys(inference_ids)]
+    finished = [each for each in found if each is not None and each.status == pb.INFERENCE_STATUS_FINISHED]
+    return sorted(finished, key=lambda each: (keeper.finality(each), each.inference_id))
 
 
 @answers(pb.QueryStandingRequest)

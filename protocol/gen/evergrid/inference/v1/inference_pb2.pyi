@@ -350,10 +350,12 @@ class QueryInferenceValidatorsResponse(_message.Message):
     def __init__(self, rate_bps: _Optional[int] = ..., draws: _Optional[_Iterable[_Union[ValidatorDraw, _Mapping]]] = ..., validations: _Optional[_Iterable[_Union[InferenceValidation, _Mapping]]] = ...) -> None: ...
 
 class QueryPendingValidationsRequest(_message.Message):
-    __slots__ = ("participant",)
+    __slots__ = ("participant", "inference_ids")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    INFERENCE_IDS_FIELD_NUMBER: _ClassVar[int]
     participant: str
-    def __init__(self, participant: _Optional[str] = ...) -> None: ...
+    inference_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, participant: _Optional[str] = ..., inference_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PendingValidation(_message.Message):
     __slots__ = ("inference", "sampled", "height_last")
