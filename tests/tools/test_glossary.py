@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -28,5 +29,11 @@ def test_each_home_exists_and_a_test_names_it(row: dict[str, str]) -> None:
     thing = getattr(found, first)
 
     if field:
-        assert field in thing.DESCRIPTOR.fields_by_name
+        # A field of a message, or of a dataclass.
+        fields = (
+            thing.__dataclass_fields__
+            if isinstance(thing, type) and is_dataclass(thing)
+            else thing.DESCRIPTOR.fields_by_name
+        )
+        assert field in fields
     assert re.search(rf"\b{field or first}\b", TESTS), f"no test names {row['ours']}"
