@@ -21,13 +21,14 @@ from api_node.chain import BlockWatcher, ChainReader
 from api_node.chat import TransferAgent
 from api_node.execution import Executor
 from api_node.http_server import Server, listen, new_server
+from api_node.intents import Puzzle
 from api_node.metrics import Metrics
 from api_node.node_config import load_nodes, name_all
 from api_node.orchestrator import Orchestrator
 from api_node.outbox import Outbox
 from api_node.payload_client import PayloadClient
 from api_node.payloads import PayloadDesk, PayloadStore
-from api_node.phases import Puzzle
+from api_node.poc_artifacts import ArtifactStore
 from api_node.poc_batches import BatchCollector
 from api_node.public import public_app
 from api_node.registration import Registrar, read_validator_key
@@ -109,7 +110,8 @@ def create(settings: Settings) -> ApiNode:
     chain = AsyncChainClient(settings.rpc_url)
     sender = Sender(chain, key, outbox, metrics, Price(Fraction(settings.gas_price), settings.denom))
     reader, watcher = ChainReader(chain, address), BlockWatcher(chain, settings.poll_interval_s)
-    collector = BatchCollector(sender, metrics, address, public_key)
+    artifacts = ArtifactStore(settings.home / "artifacts.sqlite")
+    collector = BatchCollector(sender, metrics, address, public_key, artifacts)
     public_url = _url(settings.public_url, settings.host, sockets[0])
 
     async def init_request(puzzle: Puzzle, node_id: str) -> dict[str, object]:
@@ -225,6 +227,7 @@ async def _close(
     await node.agent.close()
     await node.chain.close()
     node.outbox.close()
+    node.orchestrator.collector.store.close()
     node.payloads.close()
     for sock in _sockets(node):
         sock.close()

@@ -11,12 +11,12 @@ from google.protobuf import json_format
 
 from api_node.broker import Broker
 from api_node.chain import BlockWatcher, ChainReader
+from api_node.intents import Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import MLNodeClient
 from api_node.outbox import Outbox
 from api_node.phases import (
     Done,
-    Puzzle,
     StageAction,
     handle_phase_transitions,
     retained,
@@ -30,6 +30,7 @@ from api_node.view import ChainView
 from client.chain import ChainError
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2, params_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 log = structlog.get_logger("api_node.orchestrator")
 
@@ -112,6 +113,7 @@ class Orchestrator:
             # Nodes ask where to begin, so this stands before their intents.
             await self._start_poc(view)
             self._mark(view, opening)
+        await self.collector.step(view)
         self.broker.apply(plan)
         for height_start, action in plan.actions:
             self._perform(view, height_start, action)
@@ -159,9 +161,7 @@ class Orchestrator:
         assert view.heights is not None
         verdicts = self.validator.verdicts(height_start)
         if verdicts:
-            message = poc_pb2.MsgSubmitPocValidations(
-                creator=self.reader.address, poc_stage_start_height=height_start, verdicts=verdicts
-            )
+            message = self.validator.message(height_start, verdicts)
             self.sender.submit(f"verdicts/{height_start}", message, view.heights.validation_end)
             for verdict in verdicts:
                 word = poc_pb2.Verdict.Name(verdict.verdict).removeprefix("VERDICT_").lower()
@@ -249,7 +249,9 @@ def load_models_for_next_epoch(broker: Broker, view: ChainView) -> dict[str, str
     models = {
         node_id: intent.model_id
         for node_id, intent in broker.intents().items()
-        if intent.model_id and view.effective.model_of(node_id, epochs_pb2.POC_SLOT) is None
+        if intent.model_id
+        and intent.reason != reasons_pb2.REASON_SERVES_VALIDATION
+        and view.effective.model_of(node_id, epochs_pb2.POC_SLOT) is None
     }
     log.info("models for the next epoch", epoch=view.next_group.epoch_index, models=models)
     return models

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,8 +12,10 @@ from itertools import pairwise
 import structlog
 
 from api_node.metrics import Metrics
+from api_node.outbox import Status
+from api_node.poc_artifacts import ArtifactStore, Leaves, longest_run
 from api_node.sender import Sender
-from api_node.view import ChainView
+from api_node.view import ChainView, StageHeights
 from protocol.claims import encode_claims
 from protocol.gen.evergrid.epochs.v1 import params_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
@@ -88,61 +92,158 @@ def batch_message(
     return message
 
 
-class BatchCollector:
-    """Takes what MLNodes post, and remembers per node how far it has come."""
+def root_message(
+    creator: str, height_start: int, leaves: Leaves, root: bytes, *, dense: bool
+) -> poc_pb2.MsgSubmitPocBatch:
+    """All nonces of a node as the chain takes them committed."""
+    nonces = leaves.nonces
+    message = poc_pb2.MsgSubmitPocBatch(
+        creator=creator,
+        poc_stage_start_height=height_start,
+        node_id=leaves.node_id,
+        batch_id=f"{height_start}-{nonces[0]}",
+        root=root,
+    )
+    if dense:
+        message.nonce_first, message.nonce_count = nonces[0], len(nonces)
+    else:
+        message.nonces.extend(nonces)
+    return message
 
-    def __init__(self, sender: Sender, metrics: Metrics, address: str, public_key: bytes) -> None:
+
+def closing_height(at: StageHeights) -> int:
+    """The height at which nonces are held to be all there, where they are sent at the end.
+
+    A block after the generation where the exchange window has room for it, so that last posts still count.
+    """
+    return at.end + (1 if at.batches_end - at.end > 3 else 0)
+
+
+class BatchCollector:
+    """Takes what MLNodes post, and remembers per node how far it has come.
+
+    Where the committed form is open nonces are kept until the generation ends; then each node's are sent
+    in one batch: as a root, or inline where that form is open too and one inline batch can hold them all.
+    """
+
+    def __init__(
+        self, sender: Sender, metrics: Metrics, address: str, public_key: bytes, store: ArtifactStore
+    ) -> None:
+        self.store = store
         self._sender = sender
         self._metrics = metrics
         self._address = address
         self._public_key = public_key.hex()
         self._nonce_next: dict[str, int] = {}
+        self._closed: set[str] = set()
+        self._kept_stage = -1
         self.stage: OpenStage | None = None
 
     def open(self, view: ChainView, on_chain: dict[str, int]) -> None:
         """Begins or resumes a PoC; `on_chain` is the next nonce of each own node there."""
         assert view.upcoming is not None and view.heights is not None
+        start = view.upcoming.height_start
         self.stage = OpenStage(
-            height_start=view.upcoming.height_start,
+            height_start=start,
             poc_seed=view.upcoming.poc_seed.hex(),
             height_last=view.heights.batches_end,
             params=view.upcoming.params.poc,
         )
+        self._closed = set()
         kept = json.loads(self._sender.outbox.fact(FACT) or "{}")
-        queued = kept.get("nonce_next", {}) if kept.get("height_start") == self.stage.height_start else {}
-        nodes = {*queued, *on_chain}
-        self._nonce_next = {each: max(queued.get(each, 0), on_chain.get(each, 0)) for each in nodes}
+        queued = kept.get("nonce_next", {}) if kept.get("height_start") == start else {}
+        stored = {node_id: self.store.nonce_next(start, node_id) for node_id in self.store.nodes(start)}
+        nodes = {*queued, *on_chain, *stored}
+        self._nonce_next = {
+            each: max(known.get(each, 0) for known in (queued, on_chain, stored)) for each in nodes
+        }
+
+    async def step(self, view: ChainView) -> None:
+        """What a new block makes due: nonces that were held back are sent, leaves nobody needs forgotten."""
+        at, stage = view.heights, self.stage
+        kept_stage = at.start if at is not None and view.height <= at.validation_end else 0
+        if kept_stage != self._kept_stage:
+            self.store.prune(kept_stage)
+            self._kept_stage = kept_stage
+        if stage is None or at is None or at.start != stage.height_start:
+            return
+        if stage.params.committed_batches and closing_height(at) <= view.height < at.batches_end:
+            for node_id in self.store.nodes(at.start):
+                if node_id not in self._closed:
+                    self._closed.add(node_id)
+                    await self._close(stage, node_id)
 
     def nonce_next(self, node_id: str) -> int:
         """The first nonce that is neither on chain nor on its way there."""
         return self._nonce_next.get(node_id, 0)
 
     def take(self, batch: Generated, own_nodes: Sequence[str]) -> int:
-        """Queues what is new of a post and returns how many nonces; raises BatchRefusedError."""
+        """Keeps or queues what is new of a post and returns how many nonces; raises BatchRefusedError."""
         if errors := self._errors(batch, own_nodes):
             raise BatchRefusedError("; ".join(errors))
         stage = self.stage
         assert stage is not None
+        if not stage.params.committed_batches:
+            taken, what = self._queue(stage, batch.node_id, batch.nonces, batch.claims), "queued"
+        elif batch.node_id in self._closed:
+            # Its nonces are on their way; what comes after them is acknowledged, for it is not to come again.
+            self._metrics.nonces.labels(batch.node_id, "late").inc(len(batch.nonces))
+            return 0
+        else:
+            taken, what = self._keep(stage, batch), "kept"
+        self._metrics.nonces.labels(batch.node_id, what).inc(taken)
+        self._metrics.nonces.labels(batch.node_id, "repeated").inc(len(batch.nonces) - taken)
+        return taken
+
+    def is_on_chain(self, height_start: int, node_id: str) -> bool:
+        """Whether a node's commitment is in a block."""
+        entry = self._sender.outbox.get(_root_key(height_start, node_id))
+        return entry is not None and entry.status == Status.INCLUDED
+
+    def _keep(self, stage: OpenStage, batch: Generated) -> int:
+        begin = bisect_left(batch.nonces, self.nonce_next(batch.node_id))
+        nonces = batch.nonces[begin:]
+        if nonces:
+            self.store.add(stage.height_start, batch.node_id, nonces, batch.claims[begin:])
+            self._nonce_next[batch.node_id] = nonces[-1] + 1
+        return len(nonces)
+
+    def _queue(self, stage: OpenStage, node_id: str, nonces: Sequence[int], claims: Sequence[int]) -> int:
+        """Inline batches of what is new; a batch that was queued before is not queued again."""
         dense = stage.params.acceptance_bps == EVERY_NONCE_BPS
-        runs = batch_runs(
-            batch.nonces,
-            batch.claims,
-            self.nonce_next(batch.node_id),
-            stage.params.max_nonces_per_batch,
-            dense=dense,
-        )
+        batch_max = stage.params.max_nonces_per_batch
         taken = 0
-        for run in runs:
-            message = batch_message(self._address, stage.height_start, batch.node_id, run, dense=dense)
-            key = f"poc_batch/{stage.height_start}/{batch.node_id}/{run[0][0]}"
+        for run in batch_runs(nonces, claims, self.nonce_next(node_id), batch_max, dense=dense):
+            message = batch_message(self._address, stage.height_start, node_id, run, dense=dense)
+            key = f"poc_batch/{stage.height_start}/{node_id}/{run[0][0]}"
             self._sender.submit(key, message, stage.height_last)
-            self._nonce_next[batch.node_id] = run[0][-1] + 1
+            self._nonce_next[node_id] = run[0][-1] + 1
             taken += len(run[0])
         kept = {"height_start": stage.height_start, "nonce_next": self._nonce_next}
         self._sender.outbox.remember(FACT, json.dumps(kept))
-        self._metrics.nonces.labels(batch.node_id, "queued").inc(taken)
-        self._metrics.nonces.labels(batch.node_id, "repeated").inc(len(batch.nonces) - taken)
         return taken
+
+    async def _close(self, stage: OpenStage, node_id: str) -> None:
+        """Sends the kept nonces of a node; done again after a restart it sends nothing twice."""
+        start, params = stage.height_start, stage.params
+        leaves = self.store.committed(start, node_id)
+        nonces, claims = self.store.kept(start, node_id)
+        if leaves is None and params.inline_batches and len(nonces) <= params.max_nonces_per_batch:
+            self._nonce_next[node_id] = 0
+            self._queue(stage, node_id, nonces, claims)
+            return
+        dense = params.acceptance_bps == EVERY_NONCE_BPS
+        if leaves is None:
+            run = longest_run(nonces, claims, params.max_nonces_per_node, dense=dense)
+            leaves = Leaves(node_id, *run)
+            # Hashing takes a second for some hundred thousand of them.
+            await asyncio.to_thread(getattr, leaves, "tree")
+            self.store.commit(start, leaves)
+        root = self.store.root(start, node_id)
+        assert root is not None, "leaves that are fixed have a root"
+        message = root_message(self._address, start, leaves, root, dense=dense)
+        self._sender.submit(_root_key(start, node_id), message, stage.height_last)
+        log.info("committed", node_id=node_id, height_start=start, nonces=len(leaves.nonces), root=root.hex())
 
     def _errors(self, batch: Generated, own_nodes: Sequence[str]) -> list[str]:
         stage = self.stage
@@ -164,3 +265,7 @@ class BatchCollector:
         if any(not -(2**31) <= claim < 2**31 for claim in batch.claims):
             errors.append("a claim does not fit into 32 bits")
         return errors
+
+
+def _root_key(height_start: int, node_id: str) -> str:
+    return f"poc_root/{height_start}/{node_id}"

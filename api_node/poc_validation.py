@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import httpx2
 import structlog
 
 from api_node.chain import ChainReader
+from api_node.intents import Puzzle
 from api_node.mlnode_client import MLNodeClient, MLNodeError
-from api_node.phases import Puzzle
-from api_node.verdicts import Recomputed, fold
+from api_node.poc_fetch import Commitment, WithheldError, fetch_claims
+from api_node.poc_queries import read_bench
+from api_node.verdicts import Recomputed, fold, verdicts_message
 from api_node.view import ChainView
 from client.chain import ChainError
 from protocol.claims import decode_claims, decode_nonces
 from protocol.gen.evergrid.epochs.v1 import params_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
-from protocol.poc_samples import sampled_nonces, sampled_validators
+from protocol.poc_samples import sampled_nonces
 
 log = structlog.get_logger("api_node.poc_validation")
 
@@ -28,48 +32,25 @@ RETRY_MAX_S = 5.0
 # A request that no callback answered is given to another node after this time.
 ANSWER_TIMEOUT_S = 30.0
 JOB_NONCES_MAX = 500
+# So many answers of participants are waited for at once, and each participant is asked so often for leaves.
+PARTICIPANTS_ASKED_MAX = 16
+ASKED_TIMES_MAX = 4
 
+R = TypeVar("R")
 Nonces = list[tuple[str, int, int]]
-
-
-def judged_by(view: ChainView, address: str, with_nonces: Iterable[str]) -> list[str]:
-    """On whom this participant has to give a verdict, sorted; empty where it has no vote."""
-    assert view.upcoming is not None
-    powers = view.effective.voting_powers
-    if not powers.get(address):
-        return []
-    alone = list(powers) == [address]
-    candidates = sorted(each for each in with_nonces if alone or each != address)
-    slots = view.upcoming.params.poc.validation_slots
-    if not slots:
-        return candidates
-    return [each for each in candidates if address in _drawn(view, each, slots)]
-
-
-def _drawn(view: ChainView, participant: str, slots: int) -> dict[str, int]:
-    assert view.upcoming is not None
-    return sampled_validators(
-        view.effective.voting_powers,
-        slots,
-        chain_id=view.chain_id,
-        height_start=view.upcoming.height_start,
-        block_hash=view.upcoming.validation_seed,
-        participant=participant,
-    )
 
 
 def draw_sample(
     view: ChainView, address: str, participant: str, batches: Sequence[poc_pb2.PocBatch]
-) -> Nonces:
-    """The (node_id, nonce, claim) that this participant re-computes of another one."""
+) -> list[tuple[str, int]]:
+    """The (node_id, nonce) that this participant re-computes of another one."""
     assert view.upcoming is not None
-    claims = claims_of(batches)
     spans = (
-        [(node_id, nonce, 1) for node_id, nonce in claims]
+        [(batch.node_id, nonce, 1) for batch in batches for nonce in nonces_of(batch)]
         if _explicit(batches)
         else [(batch.node_id, batch.nonce_first, batch.nonce_count) for batch in batches]
     )
-    picked = sampled_nonces(
+    return sampled_nonces(
         spans,
         view.upcoming.params.poc.sample_size,
         chain_id=view.chain_id,
@@ -78,21 +59,26 @@ def draw_sample(
         validator=address,
         participant=participant,
     )
-    return [(node_id, nonce, claims[node_id, nonce]) for node_id, nonce in picked]
 
 
 def _explicit(batches: Sequence[poc_pb2.PocBatch]) -> bool:
     return any(batch.nonces for batch in batches)
 
 
-def claims_of(batches: Sequence[poc_pb2.PocBatch]) -> dict[tuple[str, int], int]:
-    """Every claim by (node_id, nonce)."""
+def nonces_of(batch: poc_pb2.PocBatch) -> Sequence[int]:
+    """The nonces of a batch, in their order."""
+    dense = range(batch.nonce_first, batch.nonce_first + batch.nonce_count)
+    return decode_nonces(batch.nonces) if batch.nonces else dense
+
+
+def claims_of(batches: Iterable[poc_pb2.PocBatch]) -> dict[tuple[str, int], int]:
+    """Every claim of inline batches by (node_id, nonce)."""
     claims: dict[tuple[str, int], int] = {}
     for batch in batches:
-        values = decode_claims(batch.claims)
-        dense = range(batch.nonce_first, batch.nonce_first + batch.nonce_count)
-        nonces = decode_nonces(batch.nonces) if batch.nonces else tuple(dense)
-        claims |= {(batch.node_id, nonce): claim for nonce, claim in zip(nonces, values, strict=True)}
+        if not batch.root:
+            values = decode_claims(batch.claims)
+            pairs = zip(nonces_of(batch), values, strict=True)
+            claims |= {(batch.node_id, nonce): claim for nonce, claim in pairs}
     return claims
 
 
@@ -118,8 +104,16 @@ class Round:
     drawn: dict[str, Nonces] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     found: dict[tuple[str, str, int], Recomputed] = field(default_factory=dict)
+    # Whose sample is not known yet.
+    drawing: set[str] = field(default_factory=set)
+    places: Mapping[str, int] = field(default_factory=dict)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+
+    def note_complete(self) -> None:
+        """Sets `complete` once nothing is drawn or re-computed any more."""
+        if not self.jobs and not self.drawing:
+            self.complete.set()
 
 
 ReadyNodes = Callable[[Puzzle], Mapping[str, MLNodeClient]]
@@ -134,6 +128,9 @@ class Validator:
         self._ready = ready
         self._round: Round | None = None
         self._turn = 0
+        self._http = httpx2.AsyncClient(trust_env=False, follow_redirects=False)
+        # Whoever does not answer holds one of these, and no longer than one answer may take.
+        self._asking = asyncio.Semaphore(PARTICIPANTS_ASKED_MAX)
 
     def begin(self, view: ChainView) -> None:
         """Starts the round of the PoC under way, unless it is running."""
@@ -161,6 +158,13 @@ class Validator:
             return []
         return fold(current.drawn, current.found, current.params)
 
+    def message(
+        self, height_start: int, verdicts: Sequence[poc_pb2.PocVerdict]
+    ) -> poc_pb2.MsgSubmitPocValidations:
+        """The verdicts as they are sent: by place, together where they say the same."""
+        places = self._round.places if self._round else {}
+        return verdicts_message(self._address, height_start, verdicts, places)
+
     async def wait_complete(self) -> None:
         """Until the round that runs now is complete; for ever where there is none."""
         while True:
@@ -179,8 +183,7 @@ class Validator:
         job.answered.set()
         for nonce, claim in zip(nonces, dist, strict=True):
             current.found[job.participant, job.node_id, nonce] = claim
-        if not current.jobs:
-            current.complete.set()
+        current.note_complete()
         return True
 
     def on_error(self, request_id: str) -> None:
@@ -192,7 +195,7 @@ class Validator:
     async def close(self) -> None:
         """Ends the round."""
         self._end()
-        await asyncio.sleep(0)
+        await self._http.aclose()
 
     def _end(self) -> None:
         if self._round is not None and self._round.task is not None:
@@ -200,43 +203,88 @@ class Validator:
         self._round = None
 
     async def _run(self, current: Round, view: ChainView) -> None:
-        nodes = await self._until_it_works(lambda: self._reader.node_nonces(current.puzzle.height_start))
-        judged_already = await self._until_it_works(
-            lambda: self._reader.own_verdicts(current.puzzle.height_start)
-        )
-        with_nonces = {participant for participant, _ in nodes} - judged_already
-        participants = judged_by(view, self._address, with_nonces)
+        assert view.upcoming is not None
+        start, seed = current.puzzle.height_start, view.upcoming.validation_seed
+        bench = await _until_it_works(lambda: read_bench(self._reader, view.chain_id, start, seed))
+        participants = await asyncio.to_thread(bench.judged_by, self._address)
+        current.places = bench.places
         current.drawn = {participant: [("", 0, 0)] for participant in participants}
-        await asyncio.gather(*(self._draw(current, view, each) for each in participants))
-        log.info(
-            "validation begins",
-            height_start=current.puzzle.height_start,
-            participants=len(participants),
-            nonces=sum(len(sample) for sample in current.drawn.values()),
-        )
-        if not current.jobs:
-            current.complete.set()
-        await asyncio.gather(*(self._work(current, job) for job in list(current.jobs.values())))
+        current.drawing = set(participants)
+        log.info("validation begins", height_start=start, participants=len(participants))
+        current.note_complete()
+        await asyncio.gather(*(self._check(current, view, each) for each in participants))
 
-    async def _draw(self, current: Round, view: ChainView, participant: str) -> None:
+    async def _check(self, current: Round, view: ChainView, participant: str) -> None:
+        """One participant from its batches to its last re-computed nonce; it waits for no other one."""
+        jobs = await self._draw(current, view, participant)
+        current.drawing.discard(participant)
+        current.note_complete()
+        await asyncio.gather(*(self._work(current, job) for job in jobs))
+
+    async def _draw(self, current: Round, view: ChainView, participant: str) -> list[Job]:
         height_start = current.puzzle.height_start
-        found = await self._until_it_works(lambda: self._reader.participant(participant))
-        batches = await self._until_it_works(lambda: self._reader.poc_batches(height_start, participant))
+        found = await _until_it_works(lambda: self._reader.participant(participant))
+        batches = await _until_it_works(lambda: self._reader.poc_batches(height_start, participant))
         assert found is not None, "who submitted nonces is a participant"
-        if any(batch.root for batch in batches):
-            # Leaves behind a root are not fetched here yet; what was not checked gets no verdict.
-            log.info("abstains on committed nonces", participant=participant)
-            return
-        sample = draw_sample(view, self._address, participant, batches)
-        current.drawn[participant] = sample
+        picked = draw_sample(view, self._address, participant, batches)
+        shown = await self._shown(found.url, height_start, participant, batches, picked)
+        if shown is None:
+            return []
+        claims: dict[tuple[str, int], int | None] = {**claims_of(batches), **shown}
         by_node: dict[str, list[tuple[int, int]]] = {}
-        for node_id, nonce, claim in sample:
-            by_node.setdefault(node_id, []).append((nonce, claim))
+        for node_id, nonce in picked:
+            claim = claims[node_id, nonce]
+            if claim is None:
+                # Nothing is left to re-compute: what was shown is not what was committed to.
+                current.found[participant, node_id, nonce] = None
+            else:
+                by_node.setdefault(node_id, []).append((nonce, claim))
+        current.drawn[participant] = [(*each, claims[each] or 0) for each in picked]
+        jobs = []
         for node_id, pairs in by_node.items():
             for at in range(0, len(pairs), JOB_NONCES_MAX):
                 piece = pairs[at : at + JOB_NONCES_MAX]
-                job = _job(current.puzzle, participant, found.public_key.hex(), node_id, piece)
-                current.jobs[job.request_id] = job
+                jobs.append(_job(current.puzzle, participant, found.public_key.hex(), node_id, piece))
+        current.jobs |= {job.request_id: job for job in jobs}
+        return jobs
+
+    async def _shown(
+        self,
+        url: str,
+        height_start: int,
+        participant: str,
+        batches: Sequence[poc_pb2.PocBatch],
+        picked: Sequence[tuple[str, int]],
+    ) -> dict[tuple[str, int], int | None] | None:
+        """The claims behind commitments, None each where what is shown is wrong; None: they are withheld."""
+        claims: dict[tuple[str, int], int | None] = {}
+        for batch in batches:
+            nonces = [nonce for node_id, nonce in picked if node_id == batch.node_id]
+            if not batch.root or not nonces:
+                continue
+            commitment = Commitment.of(batch, nonces_of(batch))
+            by_nonce = await self._ask_often(url, height_start, participant, commitment, nonces)
+            if by_nonce is None:
+                return None
+            claims |= {(batch.node_id, nonce): claim for nonce, claim in by_nonce.items()}
+        return claims
+
+    async def _ask_often(
+        self, url: str, height_start: int, participant: str, commitment: Commitment, nonces: Sequence[int]
+    ) -> dict[int, int | None] | None:
+        indices = [bisect_left(commitment.nonces, nonce) for nonce in nonces]
+        wait_s = RETRY_S
+        for _ in range(ASKED_TIMES_MAX):
+            try:
+                async with self._asking:
+                    found = await fetch_claims(self._http, url, height_start, commitment, indices)
+                return {commitment.nonces[index]: claim for index, claim in found.items()}
+            except WithheldError as error:
+                names = {"participant": participant, "node_id": commitment.node_id}
+                log.info("leaves are withheld", problem=str(error), **names)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RETRY_MAX_S)
+        return None
 
     async def _work(self, current: Round, job: Job) -> None:
         """Gives a job to ready nodes, one after another, until one has answered."""
@@ -268,14 +316,14 @@ class Validator:
         self._turn += 1
         return ready[sorted(ready)[self._turn % len(ready)]]
 
-    @staticmethod
-    async def _until_it_works(ask: Callable[[], Any]) -> Any:
-        while True:
-            try:
-                return await ask()
-            except ChainError as error:
-                log.info("waiting for the chain", problem=str(error))
-                await asyncio.sleep(RETRY_S)
+
+async def _until_it_works(ask: Callable[[], Awaitable[R]]) -> R:
+    while True:
+        try:
+            return await ask()
+        except ChainError as error:
+            log.info("waiting for the chain", problem=str(error))
+            await asyncio.sleep(RETRY_S)
 
 
 def _has_failed(current: Round) -> bool:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from api_node.artifact_routes import artifact_routes
 from api_node.chat import TransferAgent
 from api_node.errors import ApiError, unavailable
 from api_node.execution import Executor, read_headers
@@ -68,6 +69,7 @@ def public_app(
     app.include_router(epoch_routes(orchestrator))
     app.include_router(price_routes(orchestrator))
     app.include_router(payload_routes(desk))
+    app.include_router(artifact_routes(orchestrator))
     return app
 
 

@@ -72,6 +72,26 @@ def fold(
     return verdicts
 
 
+def verdicts_message(
+    creator: str, height_start: int, verdicts: Sequence[poc_pb2.PocVerdict], places: Mapping[str, int]
+) -> poc_pb2.MsgSubmitPocValidations:
+    """Verdicts as they are sent: those that say the same together, each participant by its place."""
+    groups: dict[tuple[poc_pb2.Verdict, int, int], list[int]] = {}
+    for each in verdicts:
+        said = (each.verdict, each.sampled, each.mismatches)
+        groups.setdefault(said, []).append(places[each.participant])
+    return poc_pb2.MsgSubmitPocValidations(
+        creator=creator,
+        poc_stage_start_height=height_start,
+        groups=[
+            poc_pb2.PocVerdictGroup(
+                verdict=verdict, sampled=sampled, mismatches=mismatches, places=sorted(named)
+            )
+            for (verdict, sampled, mismatches), named in sorted(groups.items())
+        ],
+    )
+
+
 def log10_binomial_tail(successes: int, trials: int, rate: float) -> float:
     """log10 of P(X >= successes) for X ~ Binomial(trials, rate); 0 where nothing is asked."""
     if successes <= 0:

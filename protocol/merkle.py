@@ -9,7 +9,7 @@ from protocol.claims import CLAIM_BYTES
 from protocol.draw import encode_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 ROOT_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
@@ -30,22 +30,26 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\1" + left + right).digest()
 
 
-class Tree:
-    """A tree over leaves in their order; every level is kept, so that proofs are cheap."""
+def neighbour_of(index: int, size: int) -> int | None:
+    """The leaf that is shown beside a sampled one: the next, for the last one the one before; None: alone."""
+    if size <= 1:
+        return None
+    return index + 1 if index + 1 < size else index - 1
 
-    def __init__(self, leaves: Sequence[bytes]) -> None:
-        self.size = len(leaves)
-        self._levels = [[leaf_hash(leaf) for leaf in leaves]]
-        while len(self._levels[-1]) > 1:
-            below = self._levels[-1]
-            level = [node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)]
-            # The last one without a sibling moves up as it is: just what the RFC's split gives.
-            self._levels.append(level + below[len(below) & ~1 :])
+
+class Tree:
+    """A tree over leaves in their order; every level is kept, so that proofs are cheap: 64 bytes a leaf."""
+
+    def __init__(self, leaves: Iterable[bytes]) -> None:
+        self._levels = [b"".join(map(leaf_hash, leaves))]
+        self.size = len(self._levels[0]) // ROOT_BYTES
+        while len(self._levels[-1]) > ROOT_BYTES:
+            self._levels.append(_above(self._levels[-1]))
 
     @property
     def root(self) -> bytes:
         """The hash of the whole; of no leaves, that of no bytes."""
-        return self._levels[-1][0] if self.size else EMPTY_ROOT
+        return self._levels[-1] if self.size else EMPTY_ROOT
 
     def proof(self, index: int) -> list[bytes]:
         """The audit path of a leaf, from below; raises IndexError outside of the tree."""
@@ -53,11 +57,19 @@ class Tree:
             raise IndexError(f"leaf {index} of {self.size}")
         path = []
         for level in self._levels[:-1]:
-            sibling = index ^ 1
+            sibling = (index ^ 1) * ROOT_BYTES
             if sibling < len(level):
-                path.append(level[sibling])
+                path.append(level[sibling : sibling + ROOT_BYTES])
             index >>= 1
         return path
+
+
+def _above(level: bytes) -> bytes:
+    """The level above one; a last hash without a sibling moves up as it is: what the RFC's split gives."""
+    pair = 2 * ROOT_BYTES
+    whole = len(level) // pair * pair
+    hashes = [sha256(b"\1" + level[at : at + pair]).digest() for at in range(0, whole, pair)]
+    return b"".join([*hashes, level[whole:]])
 
 
 def is_proved(root: bytes, size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bool:

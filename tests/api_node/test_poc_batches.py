@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from api_node.metrics import Metrics
 from api_node.outbox import Outbox
+from api_node.poc_artifacts import ArtifactStore
 from api_node.poc_batches import BatchCollector, BatchRefusedError, Generated, batch_runs
 from api_node.sender import Sender
 from client.chain import AsyncChainClient
@@ -25,7 +26,8 @@ ALICE = key_of("alice")
 def collector_of(path: Path) -> BatchCollector:
     metrics = Metrics()
     sender = Sender(AsyncChainClient("http://127.0.0.1:1"), ALICE, Outbox(path), metrics)
-    return BatchCollector(sender, metrics, ALICE.address, ALICE.public)
+    store = ArtifactStore(path.with_name("artifacts.sqlite"))
+    return BatchCollector(sender, metrics, ALICE.address, ALICE.public, store)
 
 
 @pytest.fixture
