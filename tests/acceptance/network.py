@@ -41,6 +41,7 @@ def a_network(
     weight: int = WEIGHT,
     params: Params | None = None,
     models: Sequence[str] = (X, Y),
+    voting_period_s: int = 10,
 ) -> Chain:
     """The local profile; every node has this weight in group 0; `client` is no participant and has coins."""
     owners = [
@@ -49,7 +50,8 @@ def a_network(
         )
         for name, nodes in fleet.items()
     ]
-    state = app_state(owners, [a_model(each) for each in models], params, funded=["client"])
+    registry = [a_model(each) for each in models]
+    state = app_state(owners, registry, params, funded=["client"], voting_period_s=voting_period_s)
     chain = Chain(state)
     chain.run_to(1)
     return chain

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
 import pytest
 
+from abci_app.app import STORES
+from abci_app.genesis import export_genesis
+from abci_app.kernel.store import MemoryStore
 from abci_app.modules import epochs
+from protocol.gen.cosmos.gov.v1.gov_pb2 import VOTE_OPTION_YES
+from protocol.gen.cosmos.gov.v1.tx_pb2 import MsgVote
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, MsgUpdateParams
 from protocol.gen.evergrid.inference.v1.inference_pb2 import QueryExecutorsRequest, QueryExecutorsResponse
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from tests.acceptance.network import (
+    BY_ADDRESS,
     NAMES,
     WEIGHT,
     X,
@@ -44,7 +53,10 @@ from tests.chain import (
     key_of,
     validator_key_of,
 )
-from tests.stages.test_governance import passed
+from tests.stages.test_governance import proposal_of
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 PAIR = {"alice": {"gpu": (X,), "gpu2": (X,)}, "bob": {"gpu": (X,)}}
 
@@ -54,11 +66,14 @@ def test_each_nodes_nonces_are_its_own_weight_and_sum_up_to_the_participants() -
     was counted twice. Equal ids at two participants stay apart as well.
     """
     chain = a_network(PAIR)
+    mined = {("alice", "gpu"): 7, ("alice", "gpu2"): 14, ("bob", "gpu"): 11}
+    stage = poc_pb2.QueryPocBatchesRequest(poc_stage_start_height=next_poc(chain))
 
-    an_epoch(chain, {("alice", "gpu"): 7, ("alice", "gpu2"): 14, ("bob", "gpu"): 11})
+    an_epoch(chain, mined)
 
-    found = {key: node.poc_weight for key, node in nodes(chain).items()}
-    assert found == {("alice", "gpu"): 7, ("alice", "gpu2"): 14, ("bob", "gpu"): 11}
+    batches = chain.query(stage, poc_pb2.QueryPocBatchesResponse).batches
+    assert {(BY_ADDRESS[b.participant], b.node_id): b.nonce_count for b in batches} == mined
+    assert {key: node.poc_weight for key, node in nodes(chain).items()} == mined
     assert weights(chain) == {"alice": 21, "bob": 11}
     assert group(chain).group.total_weight == 32
 
@@ -114,31 +129,61 @@ def test_nobody_passes_and_later_pocs_still_find_a_group_that_votes() -> None:
     assert (epoch_of(chain), len(weights(chain))) == (2, 3)
 
 
-@pytest.mark.parametrize("at", [4, 9, 14, 20, 26, 40])
-def test_an_epoch_that_governance_shortens_at_any_moment_runs_every_stage_once(at: int) -> None:
+@pytest.mark.parametrize("after", [-6, -2, 0, 4, 7, 10])
+def test_an_epoch_that_governance_shortens_at_any_moment_runs_every_stage_once(after: int) -> None:
     """Params that changed in mid-epoch moved the stages of the running one, a height was missed, and the
-    chain halted. Ours freezes them in the record, and what is due later than its height still runs.
+    chain halted. Ours freezes them in the record one block before S: here the change passes from two blocks
+    before S on to one behind E.
+    """
+    chain = a_network(voting_period_s=3)
+    start, names = next_poc(chain), ("alice", "bob", "carol")
+    shorter = epochs.params(chain.context())
+    shorter.epoch.epoch_length, shorter.epoch.set_validators_delay = 22, 1
+    shorter.epoch.poc_validation_duration = 2
+    proposal = proposal_of(MsgUpdateParams(authority=GOV, params=shorter))
+    due: dict[int, list[tuple[str, Message]]] = defaultdict(list)
+    due[start + after].append(("alice", proposal))
+    for name in names:
+        ballot = MsgVote(proposal_id=1, voter=key_of(name).address, option=VOTE_OPTION_YES)
+        due[start + after + 1].append((name, ballot))
+        due[start + 3].append((name, a_batch(name, "gpu", start)))
+        due[start + 9].append((name, verdicts(name, start, [other for other in names if other != name])))
+
+    while chain.height < start + 15:
+        together(chain, *due[chain.height + 1])
+    first, frozen = epoch_of(chain), after > -6
+    an_epoch(chain)
+    an_epoch(chain)
+
+    # Only the change that passes before S-1 shortens record 1, whose V is then at 11 instead of 15.
+    records = [record for i in (1, 2, 3) if (record := epochs.record(chain.context(), i)) is not None]
+    assert epochs.params(chain.context()).epoch == shorter.epoch
+    assert first == 1
+    assert [list(record.stages_done) for record in records] == [[name for name, _ in epochs.STAGES]] * 3
+    lengths = [30, 22, 22] if frozen else [22, 22, 22]
+    assert [record.params.epoch.epoch_length for record in records] == lengths
+    starts = [start, start + lengths[0], start + lengths[0] + 22]
+    assert [record.height_start for record in records] == starts
+    assert records[0].height_switched == start + (15 if frozen else 11)
+
+
+def test_stages_whose_heights_were_missed_run_late_and_in_order() -> None:
+    """A stage that met its height by equality alone never ran once the height had passed. Ours runs what is
+    due or past: here a chain that is taken over at a height behind the whole PoC.
     """
     chain = a_network()
-    shorter = epochs.params(chain.context())
-    shorter.epoch.epoch_length = 22
-    shorter.epoch.set_validators_delay = 1
-    chain.run_to(at)
+    an_epoch(chain)
+    chain.run_to(next_poc(chain) - 3)
+    later = Chain(export_genesis(chain.context()), MemoryStore(STORES), initial_height=next_poc(chain) + 20)
 
-    running = epochs.upcoming_record(chain.context())
-    proposal = passed(chain, MsgUpdateParams(authority=GOV, params=shorter))
-    while chain.height > next_poc(chain):  # into that PoC nobody mines any more
-        chain.block()
-    for _ in range(3):
-        an_epoch(chain)
+    later.block()
+    kinds = [kind for kind, _ in later.events]
+    an_epoch(later)
 
-    assert proposal.failed_reason == ""
-    assert epoch_of(chain) == 3
-    names = [name for name, _ in epochs.STAGES]
-    records = [record for i in (1, 2, 3) if (record := epochs.record(chain.context(), i)) is not None]
-    assert [list(record.stages_done) for record in records] == [names] * 3
-    assert records[-1].params.epoch == shorter.epoch
-    assert running is None or running.params.epoch.epoch_length == 30
+    stages = ["poc_slots_allocated", "poc_started", "poc_ended", "poc_validation_started"]
+    assert [kind for kind in kinds if kind in stages] == stages
+    assert "epoch_extended" in kinds  # who serves kept its weight, but that is less than two thirds
+    assert (epoch_of(later), len(weights(later))) == (2, 3)
 
 
 def test_batches_close_before_the_samples_are_known() -> None:

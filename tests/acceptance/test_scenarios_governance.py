@@ -63,6 +63,8 @@ def test_params_change_only_where_the_proposal_passes_and_then_for_the_next_reco
         ((100, 10, 10), (40, 10, 10), gov_pb2.PROPOSAL_STATUS_PASSED),
         ((11, 12), (11, 11), gov_pb2.PROPOSAL_STATUS_REJECTED),
         ((11, 6, 6), (8, 6, 6), gov_pb2.PROPOSAL_STATUS_REJECTED),
+        # More than half of the weight, but not of the power.
+        ((25, 10, 10), (13, 10, 10), gov_pb2.PROPOSAL_STATUS_REJECTED),
     ],
 )
 def test_a_vote_counts_with_the_power_that_was_proved(
