@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from abci_app.kernel.errors import QueryError
 from abci_app.modules import epochs, inference, rewards
 from protocol import address
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2 as pb
@@ -246,3 +247,29 @@ def test_the_same_blocks_give_the_same_app_hash(seed: str) -> None:
         return chain.store.app_hash
 
     assert run() == run()
+
+
+def test_the_upcoming_group_stands_empty_from_s_on_is_filled_at_e_and_goes_with_an_extension() -> None:
+    chain = two_owners()
+    heads = {}
+
+    for height in (S - 1, S, T - 1, T, E - 1, E):
+        chain.run_to(height)
+        found = chain.query(pb.QueryUpcomingEpochRequest(), pb.QueryUpcomingEpochResponse)
+        heads[height] = (found.HasField("group"), found.group.member_count, found.group.height_formed)
+        if height == S:
+            chain.must("alice", batch("alice", S, 20))
+            chain.must("bob", batch("bob", S, 20))
+        if height == T:
+            chain.must("alice", honest("alice", S, "bob"))
+            chain.must("bob", honest("bob", S, "alice"))
+
+    assert heads[S - 1] == (False, 0, 0)
+    assert {heads[height] for height in (S, T - 1, T, E - 1)} == {(True, 0, 0)}
+    assert heads[E] == (True, 2, E)
+    chain.run_to(S + LENGTH)
+    with pytest.raises(QueryError, match="epoch 2 has no group here"):
+        group_of(chain, 2)
+    chain.run_to(E + LENGTH)
+    assert epochs.upcoming_record(chain.context()) is None
+    assert epochs.group(chain.context(), 2) is None

@@ -37,7 +37,7 @@ def places_of(
 def explain_validator(ctx: Context, epoch: int, participant: str) -> Explanation:
     """Why a participant has its voting power in an epoch's group, or none; raises not_found without one."""
     record = groups.record_of_poc(ctx, epoch)
-    parent = groups.group(ctx, epoch)
+    parent = groups.group(ctx, epoch) if groups.is_published(ctx, epoch) else None
     if record is None or (parent is None and not record.extended):
         kept = epoch >= groups.oldest_retained(ctx)
         raise not_found(f"epoch {epoch} {'has no group yet' if kept else 'is not retained'}")

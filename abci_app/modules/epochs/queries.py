@@ -73,11 +73,13 @@ def query_epoch_group_data(
 def query_upcoming_epoch(
     ctx: Context, _request: pb.QueryUpcomingEpochRequest
 ) -> pb.QueryUpcomingEpochResponse:
-    """The record that is being made, and the head of its group once it is published."""
+    """The record that is being made, and from S on the head of its group: empty until it is published."""
     upcoming = groups.upcoming_record(ctx)
     if upcoming is None:
         raise not_found("there is no upcoming epoch until one block before the next PoC")
-    head = groups.group(ctx, upcoming.index) if groups.is_published(ctx, upcoming.index) else None
+    head = groups.group(ctx, upcoming.index)
+    if head is not None and not groups.is_published(ctx, upcoming.index):
+        head = pb.EpochGroup(epoch_index=upcoming.index)
     return pb.QueryUpcomingEpochResponse(record=upcoming, group=head)
 
 

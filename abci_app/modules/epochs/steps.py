@@ -19,7 +19,7 @@ from abci_app.modules.epochs.groups import (
 from abci_app.modules.epochs.rules import extension, quarantine_over
 from abci_app.modules.epochs.state import DROPPED, FREE_MESSAGES, GROUPS, MEMBERS, RECORDS, STATE
 from abci_app.modules.epochs.validators import clear_slots, mark_validators_changed
-from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, ActiveParticipant, EpochRecord
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, ActiveParticipant, EpochGroup, EpochRecord
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
     PARTICIPANT_STATUS_ACTIVE,
     PARTICIPANT_STATUS_INVALID,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from abci_app.kernel.collections import Map
     from abci_app.kernel.context import Context
     from abci_app.modules.epochs.formation import Formed
-    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, ValidationWeight
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import ValidationWeight
 
 
 def write_record(ctx: Context) -> EpochRecord:
@@ -54,10 +54,11 @@ def mark_stage_done(ctx: Context, record: EpochRecord, stage: str) -> None:
 
 
 def open_poc(ctx: Context, record: EpochRecord) -> None:
-    """At S: the hash of this block is the seed of every nonce's input."""
+    """At S: the hash of this block is the seed of every nonce's input; the upcoming group stands empty."""
     stored = RECORDS.require(ctx, record.index)
     stored.poc_seed = ctx.block.hash
     _store(ctx, record, stored)
+    set_group(ctx, EpochGroup(epoch_index=record.index))
     ctx.emit("poc_started", epoch=record.index, height=ctx.height)
 
 
