@@ -6,7 +6,18 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from abci_app import stages, upgrades
-from abci_app.modules import authz, epochs, gov, hardware, inference, maintenance, poc, rewards, uptime
+from abci_app.modules import (
+    authz,
+    collateral,
+    epochs,
+    gov,
+    hardware,
+    inference,
+    maintenance,
+    poc,
+    rewards,
+    uptime,
+)
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 if TYPE_CHECKING:
@@ -25,6 +36,7 @@ PRUNED: tuple[tuple[str, Callable[[Context, int], int]], ...] = (
     ("hardware", hardware.prune),
     ("authz", authz.prune),
     ("maintenance", maintenance.prune),
+    ("collateral", collateral.prune),
 )
 
 
@@ -34,7 +46,7 @@ def begin_block(ctx: Context, misbehaviour: Iterable[bytes]) -> None:
     for consensus_address in sorted(misbehaviour):
         participant = hardware.participant_by_consensus_address(ctx, consensus_address)
         if participant is not None:
-            epochs.invalidate(ctx, participant.address, reasons_pb2.REASON_MISBEHAVIOUR)
+            collateral.invalidate(ctx, participant.address, reasons_pb2.REASON_MISBEHAVIOUR)
 
 
 def end_block(ctx: Context, around_step: stages.AroundStep = nullcontext) -> tuple[tuple[str, int], ...]:
@@ -49,6 +61,8 @@ def end_block(ctx: Context, around_step: stages.AroundStep = nullcontext) -> tup
         gov.end_block(ctx)
     with around_step("pay_settlements"):
         rewards.pay_settlements(ctx)
+    with around_step("collateral"):
+        collateral.end_block(ctx, inference.availability_bps)
     with around_step("prune"):
         return _prune(ctx)
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from abci_app.kernel.errors import QueryError, invalid_argument, not_found
 from abci_app.kernel.module import answers
 from abci_app.kernel.trace import conclude, source, step, word
-from abci_app.modules import epochs, hardware, models, poc, rewards, uptime
+from abci_app.modules import collateral, epochs, hardware, models, poc, rewards, uptime
 from protocol.gen.evergrid.explain.v1 import explain_pb2 as pb
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import MLNodeInfo
     from protocol.gen.evergrid.reasons.v1.reasons_pb2 import Reason
 
 
@@ -39,7 +40,17 @@ def explain_weight(ctx: Context, request: pb.QueryExplainWeightRequest) -> pb.Qu
     """Why the nodes of a participant, or one of them, have their weights in an epoch."""
     _checked(request.participant, request.node_id)
     found = poc.explain_weight(ctx, request.epoch_index, request.participant, request.node_id)
+    covered = collateral.explain_cover(ctx, request.epoch_index, request.participant)
+    if covered is not None:
+        for each in found:
+            if any(node.poc_weight for node in _places(ctx, each)):
+                each.steps.append(covered)
     return pb.QueryExplainResponse(explanations=found)
+
+
+def _places(ctx: Context, told: pb.Explanation) -> Iterator[MLNodeInfo]:
+    places = epochs.places_of(ctx, told.epoch_index, told.participant, told.node_id)
+    return (node for _, node in places)
 
 
 @answers(pb.QueryExplainRewardRequest)

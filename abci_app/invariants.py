@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.genesis import MODULES
-from abci_app.modules import auth, bank, epochs, gov, hardware, inference, rewards
+from abci_app.modules import auth, bank, collateral, epochs, gov, hardware, inference, rewards
 from protocol.address import module_account
 from protocol.gen.cosmos.gov.v1 import genesis_pb2 as gov_genesis_pb2
 
@@ -36,6 +36,9 @@ def _account_errors(ctx: Context) -> Iterator[str]:
     owed = inference.obligations(ctx) + rewards.unpaid_total(ctx)
     if held != owed:
         yield f"the account {inference.ACCOUNT} holds {held}{denom} and owes {owed}{denom}"
+    held, owed = bank.balance(ctx, module_account(collateral.ACCOUNT), denom), collateral.obligations(ctx)
+    if collateral.is_on(ctx) and held != owed:
+        yield f"the account {collateral.ACCOUNT} holds {held}{denom} and owes {owed}{denom}"
     exported = gov.MODULE.export_genesis(ctx)
     assert isinstance(exported, gov_genesis_pb2.GenesisState)
     owed = sum(int(coin.amount) for each in exported.deposits for coin in each.amount if coin.denom == denom)
@@ -71,7 +74,7 @@ def _group_errors(ctx: Context, epoch: int) -> Iterator[str]:
         for each in inside:
             if each.member_address not in members:
                 yield f"group {epoch} {subgroup.model_id}: {each.member_address} is not in the parent"
-            if each.weight != sum(node.poc_weight for node in each.ml_nodes):
+            if (each.proved_weight or each.weight) != sum(node.poc_weight for node in each.ml_nodes):
                 yield f"group {epoch} {subgroup.model_id}: {each.member_address} is not what its nodes weigh"
 
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from abci_app.modules import epochs, inference, models, poc, rewards, uptime
+from abci_app.modules import collateral, epochs, inference, models, poc, rewards, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ def on_set_new_validators_stage(ctx: Context, record: EpochRecord) -> None:
     participants = poc.compute_new_weights(ctx, record)
     participants = uptime.validate_throughput_performance(ctx, record, participants)
     epochs.form_upcoming_group(ctx, record, participants)
+    collateral.apply_collateral(ctx, record)
     reason = epochs.extension_reason(ctx, record)
     if reason is not None:
         poc.drop_stage(ctx, record.height_start)
@@ -48,6 +49,11 @@ def on_set_new_validators_stage(ctx: Context, record: EpochRecord) -> None:
 def on_next_epoch_ready(ctx: Context, record: EpochRecord) -> None:
     """Publishes the next group, so that API nodes load its models."""
     epochs.publish_group(ctx, record)
+
+
+def charge_downtime(ctx: Context, record: EpochRecord) -> None:
+    """Has collateral be charged for the downtime of the ending epoch."""
+    collateral.charge_downtime(ctx, record, inference.availability_bps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ TABLE: tuple[Stage, ...] = (
     Stage(
         "end_of_epoch",
         lambda at: at.switch,
-        (inference.count_good_epochs, rewards.settle_epoch, epochs.switch_epoch),
+        (inference.count_good_epochs, charge_downtime, rewards.settle_epoch, epochs.switch_epoch),
     ),
 )
 

@@ -12,6 +12,7 @@ MODULES = {
     "authz": ("protocol.gen.cosmos.authz.v1beta1.query_pb2", "What accounts let others sign."),
     "bank": ("protocol.gen.cosmos.bank.v1beta1.query_pb2", "Balances and supply."),
     "gov": ("protocol.gen.cosmos.gov.v1.query_pb2", "Proposals, deposits, votes."),
+    "collateral": ("protocol.gen.evergrid.collateral.v1.collateral_pb2", "Deposits, withdrawals, slashes."),
     "consensus": ("protocol.gen.cosmos.consensus.v1.query_pb2", "Limits that all validators share."),
     "guardians": (
         "protocol.gen.evergrid.guardians.v1.guardians_pb2",

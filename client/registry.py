@@ -23,6 +23,7 @@ MSG_FILES = (
     "cosmos.bank.v1beta1.tx_pb2",
     "cosmos.gov.v1.tx_pb2",
     "cosmos.upgrade.v1beta1.tx_pb2",
+    "evergrid.collateral.v1.collateral_pb2",
     "evergrid.epochs.v1.epochs_pb2",
     "evergrid.hardware.v1.hardware_pb2",
     "evergrid.inference.v1.inference_pb2",

@@ -18,6 +18,10 @@ RETENTION, LENGTH, BLOCKS = 2, 30, 330
 # What the first number in a collection's key counts. A collection with a number in its key stands here.
 COUNTS = {
     "epoch": {
+        "collateral/queue",
+        "collateral/slashes",
+        "collateral/unbonding",
+        "collateral/weights",
         "epochs/records",
         "epochs/groups",
         "epochs/members",

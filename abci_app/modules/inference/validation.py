@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import BPS
 from abci_app.kernel.module import handles
-from abci_app.modules import epochs, hardware, maintenance
+from abci_app.modules import collateral, epochs, hardware, maintenance
 from abci_app.modules.inference import keeper, sampling, state
 from abci_app.modules.inference.errors import InvalidInference, ValidationRefused
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
@@ -136,7 +136,7 @@ def measure(ctx: Context, executor: str, *, invalid: bool) -> None:
         counted.measured = counted.invalid = 0
     state.STANDINGS.set(ctx, executor, counted)
     if unlikely:
-        epochs.invalidate(ctx, executor, REASON_INVALID_INFERENCES)
+        collateral.invalidate(ctx, executor, REASON_INVALID_INFERENCES)
 
 
 def count_good_epochs(ctx: Context, record: EpochRecord) -> None:
