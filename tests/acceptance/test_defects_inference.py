@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import MsgUpdateParams
-from protocol.gen.evergrid.hardware.v1.hardware_pb2 import MsgSubmitNewParticipant
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
+    PARTICIPANT_STATUS_INVALID,
+    MsgSubmitNewParticipant,
+    Participant,
+    QueryParticipantRequest,
+    QueryParticipantResponse,
+)
 from protocol.gen.evergrid.inference.v1 import inference_pb2 as pb
 from tests.acceptance.network import (
     ACCOUNT,
@@ -137,14 +143,27 @@ def test_joining_again_changes_neither_status_nor_what_is_owed_nor_what_was_coun
     counted = statistics(chain, "alice")
     chain.block(misbehaving=[validator_key_of("bob")])
 
+    before = [participant(chain, name) for name in ("alice", "bob")]
     for name in ("alice", "bob"):
-        chain.must(name, MsgSubmitNewParticipant(creator=key_of(name).address, url="http://new.test:1"))
+        again = MsgSubmitNewParticipant(creator=key_of(name).address, url="http://new.test:1")
+        chain.must(name, again)
+    joined = [participant(chain, name) for name in ("alice", "bob")]
     after = statistics(chain, "alice")
     an_epoch(chain, {("bob", "gpu"): 0})
 
+    for each in before:
+        each.url = "http://new.test:1"
+    assert joined == before
+    assert before[1].status == PARTICIPANT_STATUS_INVALID
     assert (after.accrued, after.total) == (counted.accrued, counted.total) == (30 * PRICE, 1)
     assert amounts(chain, 1)["alice"].fees == 30 * PRICE
     assert amounts(chain, 1)["bob"].base == 0
+
+
+def participant(chain: Chain, name: str) -> Participant:
+    """As the registry has it."""
+    request = QueryParticipantRequest(address=key_of(name).address)
+    return chain.query(request, QueryParticipantResponse).participant
 
 
 # judgements
