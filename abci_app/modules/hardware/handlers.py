@@ -75,7 +75,8 @@ def submit_hardware_diff(ctx: Context, msg: MsgSubmitHardwareDiff) -> None:
         )
     existing = [node_id for _, node_id in NODES.keys(ctx, (msg.creator,))]
     errors = diff_errors(msg, existing, nodes_max)
-    registered = {model.id for model in models.get_governance_models(ctx)}
+    declared = dict.fromkeys(model_id for node in msg.new_or_modified for model_id in node.models)
+    registered = [model_id for model_id in declared if models.is_valid_governance_model(ctx, model_id)]
     if unknown := unknown_models(msg.new_or_modified, registered):
         raise UnknownModels("; ".join([", ".join(map(str, unknown)), *errors]))
     if errors:
