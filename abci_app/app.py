@@ -26,7 +26,7 @@ from abci_app.kernel.block import (
 )
 from abci_app.kernel.collections import NAMES, Item
 from abci_app.kernel.context import Block, Context, Event, Mode
-from abci_app.kernel.errors import TxError
+from abci_app.kernel.errors import OutOfGas, TxError
 from abci_app.kernel.store import Overlay
 from abci_app.kernel.tx import decode
 from abci_app.modules import auth, epochs
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 APP_VERSION = 1
 SOFTWARE_VERSION = "0.1.0"
 DECODED_MAX = 20_000
+NO_BLOCK_GAS = "no block gas left to run tx: out of gas"
 
 LAST_BLOCK: Item[app_pb2.LastBlock] = Item("app/last_block", app_pb2.LastBlock)
 CONSENSUS_PARAMS: Item[params_pb2.ConsensusParams] = Item("app/consensus_params", params_pb2.ConsensusParams)
@@ -183,10 +184,11 @@ class App:
         chosen: list[bytes] = []
         for raw in req.txs:
             size = len(raw) + 8  # the field's tag and length in the block
-            if size > bytes_left:
+            # What does not fit leaves no sequence behind, on which its sender's next one would build.
+            if size > bytes_left or (gas_max > 0 and self._gas_limit(raw) > gas_left):
                 continue
             result = self._run(overlay, block, raw, Mode.RECHECK)
-            if result.code or (gas_max > 0 and result.gas_wanted > gas_left):
+            if result.code:
                 continue
             chosen.append(raw)
             bytes_left -= size
@@ -218,10 +220,10 @@ class App:
         txs = [(raw, self._try_decode(raw)) for raw in req.txs]
         self._verify_ahead(overlay, block, [tx for _, tx in txs if tx is not None])
 
-        ctx = Context(block, overlay)
+        ctx = Context(block, overlay, on_bug=self.on_bug)
         begin_block(ctx, (misbehaviour.validator.address for misbehaviour in req.misbehavior))
         begun = len(ctx.events)
-        results = [self._runner.run(overlay, block, raw, Mode.DELIVER, tx) for raw, tx in txs]
+        results = self._deliver(overlay, block, txs)
         pruned = end_block(ctx, self._around_step)
         LAST_BLOCK.set(
             ctx,
@@ -292,6 +294,12 @@ class App:
                 self._decoded.popitem(last=False)
         return tx
 
+    def _gas_limit(self, raw: bytes) -> int:
+        try:
+            return self._decode(raw).gas_limit
+        except TxError:
+            return 0
+
     def _try_decode(self, raw: bytes) -> Tx | None:
         try:
             # Handlers get messages that nobody else holds.
@@ -309,6 +317,21 @@ class App:
         except TxError as error:
             return TxResult(error.code, error.codespace, str(error))
         return self._runner.run(kv, block, raw, mode, tx)
+
+    def _deliver(self, kv: KV, block: Block, txs: Sequence[tuple[bytes, Tx | None]]) -> list[TxResult]:
+        """Runs transactions in order; one for whose gas the block has no room is refused and leaves nothing.
+
+        No honest proposer makes such a block and ProcessProposal refuses it, but what is decided must run.
+        """
+        gas_max, gas, results = self._max_gas(), 0, []
+        for raw, tx in txs:
+            wanted = tx.gas_limit if tx is not None else 0
+            if 0 < gas_max < gas + wanted:
+                results.append(TxResult(OutOfGas.code, OutOfGas.codespace, NO_BLOCK_GAS))
+                continue
+            gas += wanted
+            results.append(self._runner.run(kv, block, raw, Mode.DELIVER, tx))
+        return results
 
     def _verify_ahead(self, kv: KV, block: Block, txs: Sequence[Tx]) -> None:
         """Verifies what no CheckTx has, all at once: block sync and replay bring whole blocks of it."""

@@ -151,7 +151,7 @@ class QueryRouter:
 
 
 def _result(result: TxResult) -> sdk_abci.Result:
-    out = sdk_abci.Result(data=result.data, log=result.log)
+    out = sdk_abci.Result(data=result.data, log=result.log, msg_responses=result.msg_responses)
     for event in result.events:
         entry = out.events.add(type=event.type)
         for key, value in event.attributes:

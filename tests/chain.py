@@ -174,6 +174,7 @@ class Chain:
     chain_id: str = CHAIN_ID
     initial_height: int = 1
     seconds_ahead: int = 0  # of the time of the next blocks
+    max_gas: int = -1
 
     def __post_init__(self) -> None:
         self.bugs: list[tuple[str, BaseException]] = []
@@ -194,7 +195,7 @@ class Chain:
         request = abci.RequestInitChain(chain_id=self.chain_id, initial_height=self.initial_height)
         request.time.seconds = GENESIS_TIME_S
         request.consensus_params.block.max_bytes = 22_020_096
-        request.consensus_params.block.max_gas = -1
+        request.consensus_params.block.max_gas = self.max_gas
         request.app_state_bytes = json.dumps(self.state).encode()
         response = self.app.init_chain(request)
         self.updates.append((0, [(u.pub_key.ed25519, u.power) for u in response.validators]))

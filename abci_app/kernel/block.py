@@ -55,11 +55,15 @@ class TxResult:
         """TxMsgData of the answers; empty where the transaction failed."""
         if not self.messages:
             return b""
-        packed = [
+        return sdk_abci.TxMsgData(msg_responses=self.msg_responses).SerializeToString()
+
+    @property
+    def msg_responses(self) -> list[any_pb2.Any]:
+        """The answers, each packed."""
+        return [
             any_pb2.Any(type_url=f"/{m.DESCRIPTOR.full_name}", value=m.SerializeToString())
             for m in self.messages
         ]
-        return sdk_abci.TxMsgData(msg_responses=packed).SerializeToString()
 
 
 class TxRunner:

@@ -11,7 +11,7 @@ from abci_app.kernel.errors import OutOfGas
 from abci_app.kernel.store import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from abci_app.kernel.store import KV
 
@@ -78,6 +78,8 @@ class Context:
     gas: Gas = field(default_factory=Gas)
     mode: Mode = Mode.DELIVER
     events: list[Event] = field(default_factory=list)
+    # Is told where, and which, when an error of our own was made into an outcome that all validators share.
+    on_bug: Callable[[str, BaseException], None] = lambda _where, _bug: None
 
     @property
     def height(self) -> int:
@@ -98,7 +100,7 @@ class Context:
     def branch(self) -> Iterator[Context]:
         """A context whose writes and events join this one when all ends well, and vanish when it raises."""
         overlay = Overlay(self.kv)
-        child = Context(self.block, overlay, self.gas, self.mode)
+        child = Context(self.block, overlay, self.gas, self.mode, on_bug=self.on_bug)
         yield child
         overlay.flush()
         self.events += child.events

@@ -455,6 +455,8 @@ def test_an_error_of_our_own_within_a_proposal_fails_it_with_a_constant_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ctx = a_chain()
+    bugs: list[tuple[str, BaseException]] = []
+    ctx.on_bug = lambda where, bug: bugs.append((where, bug))
     endowed(ctx, 10)
     deliver(ctx, a_proposal(a_payment(7)))
     monkeypatch.setattr(bank.handlers, "send_coins", lambda *_args: next(iter(())))
@@ -466,6 +468,9 @@ def test_an_error_of_our_own_within_a_proposal_fails_it_with_a_constant_text(
         "message 0 failed on execution: internal error",
     )
     assert funds(ctx, gov.GOV_ADDRESS) == 10
+    assert [(where, type(bug)) for where, bug in bugs] == [
+        ("proposal: /cosmos.bank.v1beta1.MsgSend", StopIteration)
+    ]
 
 
 @pytest.mark.parametrize("failure", [MemoryError, RecursionError, OSError])

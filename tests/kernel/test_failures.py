@@ -14,12 +14,15 @@ from abci_app import app as app_module
 from abci_app.app import STORES
 from abci_app.kernel.module import MESSAGES, QUERIES, QueryRoute
 from abci_app.kernel.store import DiskStore
+from abci_app.modules import models
 from protocol.gen.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.node.v1beta1 import query_pb2 as node_query
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import DENOM, FUNDS, Chain, app_state, key_of
+from tests.stages.test_epoch import two_owners
+from tests.stages.test_governance import propose, register, vote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,6 +91,32 @@ def test_our_bug_in_a_transaction_is_counted_and_the_block_goes_on(monkeypatch: 
     assert chain.balance("bob") == FUNDS
     assert chain.balance("alice") == FUNDS - 3
     assert chain.sequence("alice") == 1
+
+
+def test_our_bug_in_a_passed_proposal_fails_it_is_counted_and_the_block_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a proposal that every vote is for
+    chain = two_owners()
+    proposal_id = propose(chain, register("model/new"))
+    vote(chain, proposal_id, "alice", "bob")
+    url = "/evergrid.models.v1.MsgRegisterModel"
+
+    # When its message fails by an error of our own
+    def broken(_ctx: Any, _message: Any) -> None:
+        raise KeyError("whatever")
+
+    monkeypatch.setitem(MESSAGES, url, replace(MESSAGES[url], handler=broken))
+    while not chain.bugs:
+        chain.app.finalize_block(chain.request())
+        chain.app.commit()
+        chain.height += 1
+
+    # Then the operator is told where, the proposal has failed, and the next block comes
+    assert [(where, type(bug)) for where, bug in chain.bugs] == [(f"proposal: {url}", KeyError)]
+    chain.bugs.clear()
+    chain.block()
+    assert not models.is_valid_governance_model(chain.context(), "model/new")
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RecursionError(), OSError("disk")])

@@ -182,6 +182,7 @@ def test_a_simulation_counts_gas_and_changes_nothing(channel: grpc.Channel, chai
     assert answer.gas_info.gas_used > 0
     (response,) = abci_pb2.TxMsgData.FromString(answer.result.data).msg_responses
     assert response.type_url == "/cosmos.bank.v1beta1.MsgSendResponse"
+    assert list(answer.result.msg_responses) == [response]
     assert chain.balance("carol") == 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -17,14 +16,13 @@ from abci_app.modules.gov.deposits import GOV_ADDRESS, deposits_held
 from abci_app.modules.gov.errors import DepositsSpent, InvalidMessage, InvalidSigner, UnroutableMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from google.protobuf.message import Message
 
     from abci_app.kernel.module import MessageRoute
     from protocol.gen.google.protobuf import any_pb2
 
-LOG = logging.getLogger("evergrid.gov")
 INTERNAL_REASON = "internal error"
 
 
@@ -58,7 +56,7 @@ def _unpack(packed: any_pb2.Any) -> tuple[MessageRoute, Message]:
         raise UnroutableMessage(f"{packed.type_url[:200]}: {error}") from error
 
 
-def run_messages(ctx: Context, packed: Iterable[any_pb2.Any]) -> str:
+def run_messages(ctx: Context, packed: Sequence[any_pb2.Any]) -> str:
     """Runs all messages, or none; returns why they failed, empty if they did not."""
     where = 0
     try:
@@ -71,8 +69,9 @@ def run_messages(ctx: Context, packed: Iterable[any_pb2.Any]) -> str:
         return f"message {where} failed on execution: {error}"
     except MACHINE_FAILURES:
         raise
-    except Exception:  # determinism: a vote may not halt all validators, and the reason kept is constant
-        LOG.exception("a message of a passed proposal failed by our own error")
+    except Exception as bug:  # noqa: BLE001 # determinism: a vote may not halt all validators
+        ctx.on_bug(f"proposal: {packed[where].type_url if packed else ''}", bug)
+        # What is kept is constant: what a traceback says could differ between machines.
         return f"message {where} failed on execution: {INTERNAL_REASON}"
     return ""
 
