@@ -28,6 +28,7 @@ class FakeMLNode:
     """`lie` is added to every claim that it mines; `fail` answers a path with a status instead."""
 
     nonces_per_s: int = 200
+    nonces_max: int = 10**9
     lie: int = 0
     fail: dict[str, int] = field(default_factory=dict)
     cannot_validate: bool = False
@@ -127,7 +128,10 @@ class FakeMLNode:
     async def _generate(self, body: dict[str, Any]) -> None:
         nonce = body["first_nonce"]
         while self.pow is body and self.pow_status == "GENERATING":
-            nonces = list(range(nonce, nonce + max(1, self.nonces_per_s // 10)))
+            after = min(nonce + max(1, self.nonces_per_s // 10), self.nonces_max)
+            if nonce >= after:
+                return
+            nonces = list(range(nonce, after))
             who = (body["block_hash"], body["public_key"], body["node_id"])
             batch = {"nonces": nonces, "dist": [claim_of(*who, each) + self.lie for each in nonces]}
             named = {name: body[name] for name in ("block_hash", "block_height", "public_key", "node_id")}
