@@ -16,7 +16,7 @@ from abci_app.node.genesis import make_app_state
 from client.keys import hd_path
 from protocol import address
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
-from tests.chain import DENOM, key_of, validator_key_of
+from tests.chain import DENOM, Chain, key_of, validator_key_of
 from tests.protocol.rounds import LENGTH, E, S, V, mine_and_judge, nonces_of, owners
 from tests.stages.test_epoch import batch, honest, two_owners
 
@@ -180,3 +180,16 @@ def test_misbehaviour_acts_before_the_transactions_of_its_block() -> None:
 
     assert [result.code == 0 for result in results] == [False, True]
     assert "participant_invalid" in results[0].log
+
+
+def test_a_stage_whose_height_is_past_runs_in_the_first_block_there_is() -> None:
+    """A stage runs in the first block at or past its height whose flag is unset, in table order."""
+    state = two_owners().state
+    chain = Chain(state, initial_height=S + 6)
+
+    chain.block()
+    first = [kind for kind, _ in chain.events if kind.startswith("poc_")]
+    chain.block()
+
+    assert first == ["poc_slots_allocated", "poc_started", "poc_ended"]
+    assert [kind for kind, _ in chain.events if kind.startswith("poc_")] == []

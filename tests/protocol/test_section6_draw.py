@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
 from abci_app.modules import epochs
+from abci_app.modules.epochs.profiles import default_params
+from abci_app.modules.uptime.rules import (
+    ELIGIBLE,
+    Group,
+    ModelDemand,
+    NodeFacts,
+    Seed,
+    allocate_slots,
+    eligibility,
+)
 from protocol.draw import Draw, encode_fields
-from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_MINED, REASON_PRESERVED
+from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_MINED, REASON_PRESERVED, Reason
 from protocol.poc_samples import sampled_validators
 from tests.chain import key_of
 from tests.protocol.rounds import LENGTH, S, V, mine_and_judge, owners, serving
 
 HASH = sha256(b"block 5099").digest()
 SPACE = 2**256
+PARAMS = default_params("local").uptime
 
 
 def field(value: str | bytes | int) -> bytes:
@@ -94,3 +107,63 @@ def test_a_model_of_one_node_alternates_between_serving_and_mining() -> None:
         sources.append(member.ml_nodes[0].weight_source)
 
     assert sources == [REASON_MINED, REASON_PRESERVED, REASON_MINED, REASON_PRESERVED]
+
+
+def test_models_take_their_turns_in_the_order_of_their_hashes() -> None:
+    """SHA-256(`model-order`, domain, chain id, upcoming epoch, hash of block S-1, model id)."""
+    names = [f"org/model-{i}" for i in range(12)]
+    before: tuple[str | bytes | int, ...] = ("model-order", "evergrid/poc-slot/1", "evergrid-test-1", 8, HASH)
+    by_hash = sorted(
+        names, key=lambda name: sha256(b"".join(field(each) for each in (*before, name))).digest()
+    )
+    demands = [ModelDemand(name, capacity=0, expected=0, candidates=()) for name in names]
+
+    found = allocate_slots(demands, Group({}, {}, {}), PARAMS, Seed("evergrid-test-1", 8, HASH))
+
+    assert [(each.model_id, each.order) for each in found] == [(name, i) for i, name in enumerate(by_hash)]
+
+
+def test_of_all_that_speaks_against_a_node_the_first_is_its_reason() -> None:
+    """The first of these that fails is the node's reason."""
+    facts = NodeFacts(
+        serves=False,
+        throughput=0,
+        pending_model_change=True,
+        disabled=True,
+        maintenance=True,
+        participant_invalid=True,
+        unproved=1,
+        served=0,
+        availability_bps=9_999,
+    )
+    mended: tuple[dict[str, Any], ...] = (
+        {"participant_invalid": False},
+        {"serves": True},
+        {"throughput": 1},
+        {"pending_model_change": False},
+        {"disabled": False},
+        {"maintenance": False},
+        {"unproved": 0},
+        {"served": 1},
+        {"availability_bps": 10_000},
+    )
+    seen = []
+
+    for mend in mended:
+        seen.append(
+            Reason.Name(eligibility(facts, PARAMS, anyone_served=True)).removeprefix("REASON_").lower()
+        )
+        facts = replace(facts, **mend)
+
+    assert seen == [
+        "participant_invalid",
+        "not_serving",
+        "zero_throughput",
+        "pending_model_change",
+        "node_disabled",
+        "maintenance",
+        "unproved",
+        "min_served",
+        "availability",
+    ]
+    assert eligibility(facts, PARAMS, anyone_served=True) == ELIGIBLE
