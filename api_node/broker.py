@@ -12,12 +12,13 @@ from typing import Any
 import httpx2
 import structlog
 
+from api_node.intents import Intent, NodeStatus, Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import MLNodeClient
 from api_node.node_config import NodeConfig, save_nodes
 from api_node.node_worker import InitRequest, NodeWorker, reason_word
 from api_node.outbox import Outbox
-from api_node.phases import Intent, NodeFacts, NodeStatus, Plan, Puzzle
+from api_node.phases import NodeFacts, Plan
 from api_node.settings import Settings
 from api_node.view import ChainView, EpochData
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
@@ -27,6 +28,7 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 log = structlog.get_logger("api_node.broker")
 
 STATES = tuple(str(status) for status in NodeStatus)
+AWAY = (reasons_pb2.REASON_MAINTENANCE, reasons_pb2.REASON_DRAINING)
 DISABLED_FACT = "nodes_disabled"
 
 
@@ -54,7 +56,7 @@ class Node:
     def facts(self) -> NodeFacts:
         """What decisions need of it."""
         models = tuple((model_id, tuple(model.args)) for model_id, model in self.config.models.items())
-        return NodeFacts(self.config.id, models, self.enabled)
+        return NodeFacts(self.config.id, models, self.enabled, self.worker.lock_count)
 
 
 def update_node_with_epoch_data(node: Node, data: EpochData) -> None:
@@ -250,6 +252,9 @@ class Broker:
             return reasons_pb2.REASON_NO_SLOT_IN_FORCE
         if any(node.worker.serves == model_id and self._is_full(node) for node in nodes):
             return reasons_pb2.REASON_BUSY
+        going = [node.worker.intent.reason for node in nodes if node.worker.intent]
+        if away := [reason for reason in going if reason in AWAY]:
+            return away[0]
         failed = [node.worker.current.reason for node in nodes if self._has_failed(node)]
         return failed[0] if failed else reasons_pb2.REASON_MODEL_LOADING
 
@@ -305,3 +310,5 @@ class Broker:
         for node_id, node in self.nodes.items():
             current = node.worker.current
             self._metrics.show_node(node_id, str(current.status), STATES, max(0.0, now - current.since))
+            deadline = node.worker.intent.height_deadline if node.worker.intent else 0
+            self._metrics.node_deadline.labels(node_id).set(deadline)

@@ -18,6 +18,7 @@ from client.chain import CODE_NOT_FOUND, AsyncChainClient, ChainError
 from protocol.gen.cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2
 from protocol.gen.evergrid.models.v1 import models_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 
@@ -151,6 +152,11 @@ class ChainReader:
         self._cache: dict[tuple[str, bytes], Any] = {}
         self._groups: dict[tuple[object, ...], EpochData] = {}
 
+    @property
+    def height(self) -> int:
+        """That of the last view."""
+        return self._height
+
     async def chain_id(self) -> str:
         """The chain's name, asked once."""
         if not self._chain_id:
@@ -180,12 +186,13 @@ class ChainReader:
         # The group's slots are drawn at S-1 and cleared by an extension; nothing else changes it.
         drawn = bool(upcoming and upcoming.stages_done)
         key = (info.effective.index, drawn, info.state.extensions)
-        effective, governance, participant, registered, next_group = await asyncio.gather(
+        effective, governance, participant, registered, next_group, windows = await asyncio.gather(
             self._epoch_data(info.effective.index, key, at),
             self._governance_models(at),
             self._participant(at),
             self._registered(at),
             self._next_group(upcoming, at),
+            self.windows(self.address, at),
         )
         self._height, self._cache = at, {}
         return ChainView(
@@ -199,6 +206,7 @@ class ChainReader:
             participant=participant,
             registered=registered,
             governance_models=governance,
+            windows=windows,
         )
 
     # parts of a view
@@ -263,6 +271,22 @@ class ChainReader:
         request = hardware_pb2.QueryParticipantRequest(address=address)
         answer = await self._or_none(request, hardware_pb2.QueryParticipantResponse, height)
         return answer.participant if answer else None
+
+    async def windows(
+        self, participant: str = "", height: int = 0
+    ) -> list[maintenance_pb2.MaintenanceWindow]:
+        """The announced windows of a participant, or of all, that are not over at a height."""
+        found: list[maintenance_pb2.MaintenanceWindow] = []
+        page_key = b""
+        while True:
+            request = maintenance_pb2.QueryWindowsRequest(
+                participant=participant, pagination=PageRequest(key=page_key, limit=PAGE_LIMIT)
+            )
+            answer = await self.chain.query(request, maintenance_pb2.QueryWindowsResponse, height)
+            found += (each for each in answer.windows if each.height_to > height)
+            page_key = answer.pagination.next_key
+            if not page_key:
+                return found
 
     async def _registered(self, height: int) -> dict[str, hardware_pb2.RegisteredNode]:
         request = hardware_pb2.QueryHardwareNodesRequest(participant=self.address)

@@ -16,6 +16,7 @@ import structlog
 from api_node.broker import Broker
 from api_node.errors import ApiError, unavailable
 from api_node.execution import Executor, signed_headers
+from api_node.maintenance import drain_blocks, routable
 from api_node.metrics import Metrics
 from api_node.node_worker import reason_word
 from api_node.orchestrator import Orchestrator
@@ -27,6 +28,7 @@ from client.chain import CODE_NOT_FOUND, ChainError
 from client.keys import Key
 from protocol.gen.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from protocol.gen.evergrid.inference.v1 import inference_pb2
+from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 log = structlog.get_logger("api_node.chat")
@@ -135,6 +137,8 @@ class TransferAgent:
         payloads: PayloadStore,
     ) -> None:
         self._payloads = payloads
+        self._windows_at = -1
+        self._windows_known: list[maintenance_pb2.MaintenanceWindow] = []
         self._settings = settings
         self._orchestrator = orchestrator
         self._reader = orchestrator.reader
@@ -193,7 +197,15 @@ class TransferAgent:
             served = ", ".join(sorted(view.effective.models))
             text = f"{model_id} is no model of epoch {view.effective.epoch_index}; those are {served}"
             raise ApiError(404, text, code="model_not_found") from error
-        return list(answer.executors)
+        return routable(answer.executors, await self._windows(), view.height + 1, drain_blocks(view.params))
+
+    async def _windows(self) -> list[maintenance_pb2.MaintenanceWindow]:
+        """What all participants have announced, asked once for each height."""
+        height = self._reader.height
+        if self._windows_at != height:
+            self._windows_known = await self._reader.windows(height=height)
+            self._windows_at = height
+        return self._windows_known
 
     async def _serve(self, request: ChatRequest, executors: list[inference_pb2.Executor]) -> Reply:
         if not executors:

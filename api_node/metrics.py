@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
@@ -38,6 +39,9 @@ class Metrics:
         )
         self.node_state_seconds = self._gauge(
             "apinode_mlnode_time_in_state_seconds", "How long a node has been in its state", "node_id"
+        )
+        self.node_deadline = self._gauge(
+            "apinode_mlnode_deadline_height", "Where the node's intent ends or must be so, 0: none", "node_id"
         )
         self.reconcile = self._counter(
             "apinode_mlnode_reconcile_total", "Commands to MLNodes", "node_id", "action", "result"
@@ -85,6 +89,8 @@ class Metrics:
         for each in states:
             self.node_state.remove(node_id, each)
         self.node_state_seconds.remove(node_id)
+        with contextlib.suppress(KeyError):
+            self.node_deadline.remove(node_id)
 
     def render(self) -> bytes:
         """The exposition text."""

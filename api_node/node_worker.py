@@ -11,10 +11,10 @@ from enum import StrEnum
 
 import structlog
 
+from api_node.intents import Intent, NodeStatus, Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError, NodeReport
 from api_node.node_config import NodeConfig
-from api_node.phases import Intent, NodeStatus, Puzzle
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 log = structlog.get_logger("api_node.worker")
@@ -175,7 +175,9 @@ class NodeWorker:
         return None if self.current.status == NodeStatus.POC_GENERATE else self.current.puzzle
 
     def report_failure(self, error: MLNodeError) -> None:
-        """Somebody else's call to the node failed."""
+        """Somebody else's call to the node failed; of one in maintenance that is no news."""
+        if self.current.status == NodeStatus.MAINTENANCE:
+            return
         self._fail(error)
         self._wake.set()
 
@@ -191,16 +193,19 @@ class NodeWorker:
                     if self._task and self._task.cancelling():
                         raise
                     continue
-            wait_s = (
+            wait_s: float | None = (
                 STATUS_INTERVAL_S if arrived else max(STEP_PAUSE_S, self.backoff_until - time.monotonic())
             )
-            if intent is None:
-                wait_s = STATUS_INTERVAL_S
+            if intent is None or (arrived and intent.status == NodeStatus.MAINTENANCE):
+                # A node in maintenance is not asked anything until the window is over.
+                wait_s = STATUS_INTERVAL_S if intent is None else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait_s)
 
     async def _reconcile(self, intent: Intent) -> bool:
         """One look and one command; true when nothing is left to do."""
+        if intent.status == NodeStatus.MAINTENANCE:
+            return await self._leave(intent)
         try:
             report = await self.client.report()
             self._observe(intent, report)
@@ -220,6 +225,20 @@ class NodeWorker:
             self.backoff_until = time.monotonic() + STATUS_INTERVAL_S
             return False
         return False
+
+    async def _leave(self, intent: Intent) -> bool:
+        """Stops the node once, if it can be reached, and leaves it to its operator."""
+        if self.current.status == NodeStatus.MAINTENANCE:
+            return True
+        try:
+            await self._execute(Command.STOP, intent)
+        except MLNodeError as error:
+            log.info("node is left as it is", node_id=self.node.id, problem=str(error))
+        # Whatever it serves when it is back, it is looked at first and asked anew.
+        self._served = None
+        self._become(Current(NodeStatus.MAINTENANCE, "", None, intent.reason))
+        self.reached.set()
+        return True
 
     async def _execute(self, command: Command, intent: Intent) -> None:
         started, result = time.monotonic(), "error"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import httpx2
 
-from api_node.chain import PAGE_LIMIT, ChainReader
+from api_node.chain import ChainReader
 from api_node.payloads import Payload, PayloadStore, payload_headers, read_payload
 from client.keys import Key
-from protocol.gen.cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 from protocol.gen.evergrid.inference.v1 import inference_pb2
-from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 TIMEOUT_S = 20.0
@@ -88,10 +86,5 @@ class PayloadClient:
 
     async def in_maintenance(self, participant: str, height: int) -> bool:
         """Whether a participant as a whole has announced to be down at a height."""
-        request = maintenance_pb2.QueryWindowsRequest(
-            participant=participant, pagination=PageRequest(limit=PAGE_LIMIT)
-        )
-        answer = await self._reader.chain.query(request, maintenance_pb2.QueryWindowsResponse)
-        return any(
-            not each.node_id and each.height_from <= height <= each.height_to for each in answer.windows
-        )
+        windows = await self._reader.windows(participant)
+        return any(not each.node_id and each.height_from <= height <= each.height_to for each in windows)

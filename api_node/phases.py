@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from api_node.intents import Intent, NodeStatus, Puzzle
+from api_node.maintenance import drain_blocks, in_window
 from api_node.view import ChainView, EpochData, StageHeights
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
@@ -17,17 +19,6 @@ from protocol.model_args import merge_model_args
 
 # Verdicts are sent so many blocks before the last height that takes them, whatever is still missing.
 VERDICTS_MARGIN_BLOCKS = 2
-
-
-class NodeStatus(StrEnum):
-    """What an MLNode is meant to do, or does."""
-
-    UNKNOWN = "unknown"
-    STOPPED = "stopped"
-    INFERENCE = "inference"
-    POC_GENERATE = "poc_generate"
-    POC_VALIDATE = "poc_validate"
-    FAILED = "failed"
 
 
 class StageAction(StrEnum):
@@ -49,29 +40,8 @@ class NodeFacts:
     node_id: str
     models: tuple[tuple[str, tuple[str, ...]], ...]
     enabled: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Puzzle:
-    """The PoC of one stage, as an MLNode needs it."""
-
-    height_start: int
-    poc_seed: str
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What one node should do, and why. `admits`: whether new requests may be given to it."""
-
-    status: NodeStatus
-    reason: reasons_pb2.Reason = reasons_pb2.REASON_UNSPECIFIED
-    model_id: str = ""
-    args: tuple[str, ...] = ()
-    # In POC_GENERATE and POC_VALIDATE; beside INFERENCE where a serving node also re-computes.
-    puzzle: Puzzle | None = None
-    admits: bool = False
-    # The height by which it must be so, 0: none.
-    height_deadline: int = 0
+    # Requests that it works on.
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +57,7 @@ def handle_phase_transitions(view: ChainView, nodes: Iterable[NodeFacts], done: 
     facts = list(nodes)
     intents = {node.node_id: node_intent(view, node) for node in facts}
     intents = _with_validation_beside_serving(view, intents)
+    intents = {node.node_id: _in_window(view, node, intents[node.node_id]) for node in facts}
     return Plan(intents, tuple(action for action in due_actions(view) if action not in done))
 
 
@@ -119,6 +90,20 @@ def retained(done: Done, view: ChainView) -> Done:
     starts = sorted({start for start, _ in done})[-2:]
     current = view.upcoming.height_start if view.upcoming else 0
     return frozenset(flag for flag in done if flag[0] in starts or flag[0] == current)
+
+
+def _in_window(view: ChainView, node: NodeFacts, intent: Intent) -> Intent:
+    """Announced maintenance goes before all but the operator's switch."""
+    if not node.enabled:
+        return intent
+    return in_window(
+        intent,
+        view.windows,
+        node.node_id,
+        height_next=view.height + 1,
+        drain=drain_blocks(view.params),
+        in_flight=node.in_flight,
+    )
 
 
 # the intent of one node

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2, params_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2
 from protocol.gen.evergrid.models.v1 import models_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.slots import serves_validation
@@ -77,6 +78,8 @@ class ChainView:
     participant: hardware_pb2.Participant | None = None
     registered: Mapping[str, hardware_pb2.RegisteredNode] = field(default_factory=dict)
     governance_models: Mapping[str, models_pb2.Model] = field(default_factory=dict)
+    # Of this participant: those that are not over.
+    windows: Sequence[maintenance_pb2.MaintenanceWindow] = ()
 
     @property
     def params(self) -> params_pb2.Params:

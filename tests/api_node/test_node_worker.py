@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from api_node.intents import Intent, NodeStatus, Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError, NodeReport
 from api_node.node_config import NodeConfig, parse_nodes
 from api_node.node_worker import Command, NodeWorker, next_command
-from api_node.phases import Intent, NodeStatus, Puzzle
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from tests.api_node.mlnodes import FakeMLNode
 from tests.api_node.serving import served, wait_for

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api_node.intents import Intent, NodeStatus
 from api_node.phases import (
     Done,
-    Intent,
     NodeFacts,
-    NodeStatus,
     StageAction,
     handle_phase_transitions,
     retained,

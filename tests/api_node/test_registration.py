@@ -16,11 +16,12 @@ from api_node.broker import (
     register_node,
     update_node_with_epoch_data,
 )
+from api_node.intents import Puzzle
 from api_node.metrics import Metrics
 from api_node.node_config import NodeConfig, NodeConfigError, load_nodes, parse_nodes
 from api_node.orchestrator import load_models_for_next_epoch
 from api_node.outbox import Outbox
-from api_node.phases import Puzzle, handle_phase_transitions
+from api_node.phases import handle_phase_transitions
 from api_node.registration import ValidatorKey, hardware_diff, participant_message, read_validator_key
 from api_node.settings import Settings
 from api_node.view import ChainView
