@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -190,9 +191,7 @@ def epoch_routes(orchestrator: Orchestrator) -> APIRouter:
 
     @router.get("/participants")
     async def participants() -> dict[str, Any]:
-        request = hardware_pb2.QueryParticipantsRequest(pagination=PageRequest(limit=PAGE_LIMIT))
-        answer = await ask(orchestrator, request, hardware_pb2.QueryParticipantsResponse)
-        return participants_body(current_view(orchestrator), answer["participants"])
+        return participants_body(current_view(orchestrator), await all_participants(orchestrator))
 
     return router
 
@@ -226,6 +225,21 @@ def epoch_body(view: ChainView, info: dict[str, Any]) -> dict[str, Any]:
         "blocks_to_next_stage": ahead[0] - view.height if ahead else None,
         "epoch_params": info["effective"]["params"]["epoch"],
     }
+
+
+async def all_participants(orchestrator: Orchestrator) -> list[dict[str, Any]]:
+    """Every participant of the registry, however many pages they are."""
+    found: list[dict[str, Any]] = []
+    page_key = b""
+    while True:
+        request = hardware_pb2.QueryParticipantsRequest(
+            pagination=PageRequest(key=page_key, limit=PAGE_LIMIT)
+        )
+        answer = await ask(orchestrator, request, hardware_pb2.QueryParticipantsResponse)
+        found += answer["participants"]
+        page_key = b64decode(answer["pagination"]["next_key"])
+        if not page_key:
+            return found
 
 
 def participants_body(view: ChainView, found: list[dict[str, Any]]) -> dict[str, Any]:
