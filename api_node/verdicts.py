@@ -1,4 +1,4 @@
-"""What samples say of a participant: the three tests of the verification (poc.md, 7). Pure."""
+"""What samples say of a participant: the three tests of the verification (protocol, section 5). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The start values of the three profiles (protocol, section 2; poc.md)."""
+"""The start values of the three profiles (protocol, sections 2 and 20)."""
 
 from __future__ import annotations
 
