@@ -73,19 +73,35 @@ def block_bytes(round_: Round) -> dict[str, int]:
     """Bytes in blocks: a participant's batches go in one transaction, so do a validator's verdicts."""
     me = owner(0).address
     batches = [batch_message(me, f"node-{place:03d}", round_) for place in range(NODES)]
-    verdict = poc_pb2.PocVerdict(participant=me, verdict=poc_pb2.VERDICT_HONEST, sampled=SAMPLED)
-    verdicts = poc_pb2.MsgSubmitPocValidations(
-        creator=me, poc_stage_start_height=HEIGHT, verdicts=[verdict] * round_.judged_by_each
+    honest = poc_pb2.PocVerdictGroup(
+        verdict=poc_pb2.VERDICT_HONEST, sampled=SAMPLED, places=places_judged(round_)
     )
+    verdicts = poc_pb2.MsgSubmitPocValidations(creator=me, poc_stage_start_height=HEIGHT, groups=[honest])
     return {
         "batches": round_.participants * tx_bytes(*batches),
         "verdicts": round_.participants * tx_bytes(verdicts),
     }
 
 
+def places_judged(round_: Round) -> list[int]:
+    """The places of those on whom a validator speaks, spread over all."""
+    count = round_.judged_by_each
+    return [at * round_.participants // count for at in range(count)]
+
+
+def block_bytes_by_address(round_: Round) -> int:
+    """Bytes of the verdicts in blocks where each names its participant by address."""
+    me = owner(0).address
+    verdict = poc_pb2.PocVerdict(participant=me, verdict=poc_pb2.VERDICT_HONEST, sampled=SAMPLED)
+    verdicts = poc_pb2.MsgSubmitPocValidations(
+        creator=me, poc_stage_start_height=HEIGHT, verdicts=[verdict] * round_.judged_by_each
+    )
+    return round_.participants * tx_bytes(verdicts)
+
+
 def state_bytes(round_: Round) -> dict[str, int]:
     """Bytes of keys and values under the app hash, and of claims beside it."""
-    me, other = owner(0).address, owner(1).address
+    me = owner(0).address
     node = poc_pb2.NodeNonces(
         participant=me,
         node_id="node-000",
@@ -104,24 +120,26 @@ def state_bytes(round_: Round) -> dict[str, int]:
         claims_sha256=b"" if round_.committed else bytes(32),
         root=bytes(32) if round_.committed else b"",
     )
-    said = poc_pb2.PocValidation(
-        participant=me,
-        validator=other,
+    places = places_judged(round_)
+    group = poc_pb2.JudgedGroup(
         verdict=poc_pb2.VERDICT_HONEST,
         sampled=SAMPLED,
-        voting_power=10**6,
-        height_submitted=HEIGHT,
-        slots=1 if round_.slots else 0,
+        places=places,
+        slots=[1] * len(places) if round_.slots else [],
     )
-    tally = poc_pb2.PocTally(participant=me, honest_power=10**9, honest_slots=round_.slots)
+    part = poc_pb2.JudgementPart(height_submitted=HEIGHT, voting_power=10**6, groups=[group])
+    said = poc_pb2.ValidatorJudgements(parts=[part])
+    last = round_.participants - 1
+    tally = poc_pb2.PocTally(participant=me, honest_power=10**9, honest_slots=round_.slots, place=last)
     key = (HEIGHT, me, "node-000")
-    nodes, pairs = round_.participants * NODES, round_.participants * round_.judged_by_each
+    nodes = round_.participants * NODES
     batch_key = state.BATCHES.key_bytes((*key, 0))
     claims = 0 if round_.committed else len(state.CLAIMS.key_bytes((*key, 0))) + 4 * NONCES
     return {
         "batches": nodes * (len(batch_key) + batch.ByteSize()),
         "node_totals": nodes * (len(state.NODES.key_bytes(key)) + node.ByteSize()),
-        "verdicts": pairs * (len(state.VALIDATIONS.key_bytes((HEIGHT, me, other))) + said.ByteSize()),
+        "verdicts": round_.participants * (len(state.VALIDATIONS.key_bytes((HEIGHT, me))) + said.ByteSize()),
+        "places": round_.participants * (len(state.PLACES.key_bytes((HEIGHT, last))) + len(me)),
         "tallies": round_.participants * (len(state.TALLIES.key_bytes((HEIGHT, me))) + tally.ByteSize()),
         "claims_beside_the_tree": nodes * claims,
     }
@@ -143,6 +161,7 @@ def measure() -> list[dict[str, Any]]:
                         "verdicts_each": round_.judged_by_each,
                         "block_mb": round(sum(blocks.values()) / 1e6, 2),
                         "block_bytes": blocks,
+                        "verdicts_by_address": block_bytes_by_address(round_),
                         "state_mb": round(sum(kept.values()) / 1e6, 2),
                         "state_bytes": kept,
                     }
