@@ -259,9 +259,17 @@ class ChainReader:
                 return answer.epoch_group_data.group, members
 
     async def _governance_models(self, height: int) -> dict[str, models_pb2.Model]:
-        request = models_pb2.QueryGovernanceModelsRequest(pagination=PageRequest(limit=PAGE_LIMIT))
-        answer = await self.chain.query(request, models_pb2.QueryGovernanceModelsResponse, height)
-        return {model.id: model for model in answer.models}
+        found: dict[str, models_pb2.Model] = {}
+        page_key = b""
+        while True:
+            request = models_pb2.QueryGovernanceModelsRequest(
+                pagination=PageRequest(key=page_key, limit=PAGE_LIMIT)
+            )
+            answer = await self.chain.query(request, models_pb2.QueryGovernanceModelsResponse, height)
+            found |= {model.id: model for model in answer.models}
+            page_key = answer.pagination.next_key
+            if not page_key:
+                return found
 
     async def _participant(self, height: int) -> hardware_pb2.Participant | None:
         return await self.participant(self.address, height)

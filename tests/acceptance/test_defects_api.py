@@ -16,11 +16,12 @@ from tests.chain import Chain, GenesisNode, GenesisParticipant, a_model, app_sta
 pytestmark = pytest.mark.anyio
 
 
-async def test_no_participant_beyond_the_largest_page_is_left_out(tmp_path: Path) -> None:
+async def test_no_participant_and_no_model_beyond_the_largest_page_is_left_out(tmp_path: Path) -> None:
     """Lists were read without asking for their next page, so who came behind the first did not exist."""
     genesis = [GenesisParticipant("alice", nodes=(GenesisNode("n1", (X,), 100),))]
     genesis += [GenesisParticipant(f"p{number}") for number in range(1_001)]
-    comet = Comet(Chain(app_state(genesis, [a_model(X)])))
+    models = [a_model(X), *(a_model(f"model/{number}") for number in range(1_001))]
+    comet = Comet(Chain(app_state(genesis, models)))
     comet.chain.run_to(1)
     async with (
         fleet({"n1": FakeMLNode()}) as urls,
@@ -29,6 +30,7 @@ async def test_no_participant_beyond_the_largest_page_is_left_out(tmp_path: Path
     ):
         await wait_for(lambda: running.node.orchestrator.view is not None)
         shown = (await running.get("participants"))["participants"]
+        registry = (await running.get("governance/models"))["models"]
 
-    assert len(shown) == 1_002
+    assert {each["id"] for each in registry} == {model.id for model in models}
     assert {each["id"] for each in shown} == {key_of(each.name).address for each in genesis}
