@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abci_app.genesis import export_genesis
 from abci_app.modules import epochs
 from abci_app.modules.epochs.profiles import default_params
 from protocol.gen.evergrid.poc.v1 import poc_pb2
@@ -11,13 +12,17 @@ S, T, E, V = 10, 18, 22, 25
 EPOCH_LENGTH = 30
 
 
-def two_participants() -> Chain:
+def two_participants(*guardians: str) -> Chain:
     """Alice and bob, where a group may follow that retains nobody."""
     nodes = (GenesisNode("n1", ("model/x",)),)
     owners = [GenesisParticipant("alice", 30, nodes), GenesisParticipant("bob", 70, nodes)]
     params = default_params("local")
     params.epoch.min_retained_power_numerator = 0
-    return Chain(app_state(owners, [a_model()], params))
+    if guardians:
+        params.guardians.maturity_weight, params.guardians.multiplier_bps = 10**6, 5_000
+    state = app_state(owners, [a_model()], params)
+    state["guardians"] = {"guardians": [key_of(name).address for name in guardians]}
+    return Chain(state)
 
 
 def prove(chain: Chain, start: int, *miners: str) -> None:
@@ -78,3 +83,18 @@ def test_behind_such_a_switch_the_next_epochs_go_on() -> None:
 
     # Then she is the next group
     assert list(epochs.voting_powers(chain.context())) == [key_of("alice").address]
+
+
+def test_what_is_decided_of_guardians_at_such_a_switch_is_what_an_import_decides() -> None:
+    # Given such a group on a chain with a guardian
+    chain = two_participants("alice")
+    prove(chain, S, "bob")
+    chain.block(misbehaving=[validator_key_of("bob")])
+    chain.run_to(V)
+
+    # When it is exported and built again
+    exported = export_genesis(chain.context())
+    imported = Chain(exported, initial_height=chain.height + 1)
+
+    # Then
+    assert export_genesis(imported.context()) == exported

@@ -75,8 +75,10 @@ def take_validator_updates(ctx: Context) -> list[tuple[bytes, int]]:
         return []
     VALIDATORS_DUE.remove(ctx)
     last = dict(VALIDATORS.walk(ctx))
+    if not voting_powers(ctx):
+        _stand_again(ctx)
     # Without a valid member the set stays as it was: CometBFT halts on an empty one.
-    powers = scale_powers(_powers_by_key(ctx)) or scale_powers(_powers_of_fallen(ctx)) or last
+    powers = scale_powers(_powers_by_key(ctx)) or last
     updates = validator_updates(last, powers)
     for key, power in updates:
         if power:
@@ -96,10 +98,11 @@ def _powers_by_key(ctx: Context) -> dict[bytes, int]:
     }
 
 
-def _powers_of_fallen(ctx: Context) -> dict[bytes, int]:
-    """Of a group that fell before the switch to it: somebody must have a vote, or no group follows."""
-    parent_members = members(ctx, state(ctx).epoch_effective)
-    return {each.validator_key: each.voting_power for each in parent_members if each.voting_power}
+def _stand_again(ctx: Context) -> None:
+    """Gives a group that fell before the switch to it its votes back: without any no group could follow."""
+    for each in list(members(ctx, state(ctx).epoch_effective)):
+        if each.voting_power:
+            VALIDATORS.set(ctx, each.validator_key, each.voting_power)
 
 
 def _block_powers(ctx: Context) -> dict[str, int]:
