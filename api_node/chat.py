@@ -30,6 +30,7 @@ from protocol.gen.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from protocol.requests import own_inference_id
 
 log = structlog.get_logger("api_node.chat")
 
@@ -270,7 +271,7 @@ class TransferAgent:
         """A new inference, whose start is on its way to the chain."""
         view = self._orchestrator.view
         assert view is not None, "executors were read by a view"
-        inference_id = f"chatcmpl-{uuid.uuid4().hex}"
+        inference_id = own_inference_id(self._address, f"chatcmpl-{uuid.uuid4().hex}")
         call = ChatCall(inference_id, request.model_id, raw, request.stream, request.include_usage)
         message = inference_pb2.MsgStartInference(
             creator=self._address,

@@ -19,6 +19,7 @@ from api_node.signatures import AGE_MAX_NS, is_signed_by, request_keys
 from client.keys import Key
 from protocol.draw import digest
 from protocol.gen.evergrid.inference.v1 import inference_pb2
+from protocol.requests import reserved_for
 
 EXECUTE_DOMAIN = "evergrid/execute/1"
 HEADERS = ("X-Inference-Id", "X-Transfer-Address", "X-Timestamp", "X-TA-Signature")
@@ -105,6 +106,11 @@ class Executor:
         )
         if not any(is_signed_by(each, signed, shown.signature) for each in request_keys(agent)):
             raise ApiError(401, f"the signature is not that of {shown.transfer} over this request")
+        if reserved_for(shown.inference_id) != shown.transfer:
+            # Anyone else could start an inference under it first, and this node would be paid for that one.
+            raise ApiError(
+                403, f"X-Inference-Id is not one of {shown.transfer}, which begin with it and a colon"
+            )
         self._seen = {key: at for key, at in self._seen.items() if now - at < 2 * AGE_MAX_NS}
         if self._seen.setdefault(shown.inference_id, now) != now:
             raise ApiError(409, f"inference {shown.inference_id} was taken already")

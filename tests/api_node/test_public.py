@@ -197,7 +197,7 @@ async def test_max_tokens_is_cut_to_what_the_account_can_pay(tmp_path: Path) -> 
 # execution for others
 
 
-def handed_over(inference_id: str = "chatcmpl-1") -> ChatCall:
+def handed_over(inference_id: str = f"{BOB.address}:chatcmpl-1") -> ChatCall:
     body = {"model": X, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
     return ChatCall(inference_id, X, json.dumps(body).encode(), stream=False)
 
@@ -212,9 +212,9 @@ async def test_a_request_signed_by_a_participant_is_executed_and_finished_once(t
         headers = signed_headers(call, BOB, ALICE.address)
         first = await post_execute(running, call, headers)
         again = await post_execute(running, call, headers)
-        finish = running.node.outbox.get("finish/chatcmpl-1")
+        finish = running.node.outbox.get(f"finish/{call.inference_id}")
 
-    assert (first.status_code, first.json()["id"]) == (200, "chatcmpl-1")
+    assert (first.status_code, first.json()["id"]) == (200, call.inference_id)
     assert again.status_code == 409
     assert finish is not None
 
@@ -235,6 +235,8 @@ async def test_requests_that_are_not_signed_as_they_stand_are_refused(tmp_path: 
         "not that of": good | {"X-Inference-Id": "another"},
         "is not that": signed_headers(call, BOB, BOB.address),
         "no participant": signed_headers(call, key_of("stranger"), ALICE.address),
+        "begin with it": signed_headers(call, ALICE, ALICE.address),
+        "a colon": signed_headers(handed_over("anyones"), BOB, ALICE.address),
         "compare the clocks": good | {"X-Timestamp": old},
         "no number": good | {"X-Timestamp": "soon"},
         "cannot be read": good | {"X-TA-Signature": "!"},

@@ -12,7 +12,7 @@ from protocol import address
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, PRE_POC_SLOT
 from protocol.gen.evergrid.inference.v1 import inference_pb2 as pb
-from protocol.requests import request_digest
+from protocol.requests import own_inference_id, request_digest, reserved_for
 from tests.chain import (
     DENOM,
     FUNDS,
@@ -203,6 +203,50 @@ def test_during_poc_only_nodes_with_poc_slot_may_execute() -> None:
     assert epochs.slot_in_force(chain.context(), 9) == PRE_POC_SLOT
 
 
+def test_nobody_else_takes_an_id_that_begins_with_the_starters_address() -> None:
+    # Given an id of the client, which agent sees before it is in a block
+    chain = a_chain()
+    mine = own_inference_id(key_of("client").address, "chatcmpl-1")
+    before = chain.balance("agent")
+
+    # When agent is there first, with an escrow of one token for the same executor
+    front_run = start(creator=key_of("agent").address, inference_id=mine, prompt_token_count=0, max_tokens=1)
+    taken = chain.deliver("agent", front_run)
+    chain.must("client", start(inference_id=mine))
+    chain.must("alice", finish(inference_id=mine))
+
+    # Then it is refused, and the executor gets what the client held for it
+    assert (taken.codespace, taken.code) == ("inference", 2)
+    assert "inference_id begins with an address other than that of its creator" in taken.log
+    assert chain.balance("agent") == before
+    assert (found(chain, mine).requested_by, found(chain, mine).cost) == (
+        key_of("client").address,
+        30 * PRICE,
+    )
+
+
+def test_a_finish_in_anothers_name_space_keeps_nobody_from_its_id() -> None:
+    chain = a_chain()
+    mine = own_inference_id(key_of("client").address, "chatcmpl-1")
+
+    chain.must("bob", finish(creator=key_of("bob").address, inference_id=mine))
+    chain.must("client", start(inference_id=mine))
+
+    assert found(chain, mine).executed_by == key_of("alice").address
+    assert found(chain, mine).status == pb.INFERENCE_STATUS_STARTED
+
+
+@pytest.mark.parametrize("inference_id", ["chatcmpl-1", "a:b", key_of("client").address, ":", "evergrid1:x"])
+def test_an_id_that_begins_with_no_address_and_colon_is_the_first_comers(inference_id: str) -> None:
+    chain = a_chain()
+
+    first = chain.deliver("agent", start(creator=key_of("agent").address, inference_id=inference_id))
+    second = chain.deliver("client", start(inference_id=inference_id))
+
+    assert reserved_for(inference_id) == ""
+    assert (first.code, second.code) == (0, 5)
+
+
 def signed_by_client(chain: Chain, **fields: Any) -> pb.MsgStartInference:
     timestamp = (GENESIS_TIME_S + chain.height) * 10**9
     agent = key_of("agent").address
@@ -230,6 +274,75 @@ def test_an_agent_starts_on_the_account_of_a_requester_who_signed_and_once_only(
     assert chain.balance("agent") == FUNDS
     assert (again.codespace, again.code) == ("inference", 7)
     assert "accepted already" in again.log
+
+
+def test_a_signed_request_is_of_use_to_its_transfer_agent_alone() -> None:
+    chain = a_chain()
+    chain.must("client", start(inference_id="shows-the-key"))
+    message = signed_by_client(chain)
+    message.creator = key_of("alice").address
+
+    result = chain.deliver("alice", message)
+
+    assert (result.codespace, result.code) == ("inference", 7)
+    assert "does not verify" in result.log
+
+
+def test_a_signed_request_stays_used_up_until_it_is_too_old_to_be_taken_anyway() -> None:
+    chain = a_chain()
+    chain.must("client", start(inference_id="shows-the-key"))
+    message = signed_by_client(chain)
+    chain.must("agent", message)
+    refusals = []
+
+    for seconds in (0, 590, 1300, 10**6):
+        chain.seconds_ahead = seconds
+        chain.block()
+        message.inference_id = f"again-{seconds}"
+        refusals.append(chain.deliver("agent", message))
+
+    assert [each.code for each in refusals] == [7, 7, 2, 2]
+    assert "accepted already" in refusals[1].log
+    assert "10 minutes" in refusals[2].log
+
+
+def test_two_who_sign_the_same_request_for_the_same_agent_at_the_same_time_are_both_served() -> None:
+    chain = a_chain()
+    for name in ("client", "bob"):
+        chain.must(name, start(creator=key_of(name).address, inference_id=f"shows-the-key-of-{name}"))
+    message = signed_by_client(chain)
+    digest = request_digest(HASH, message.request_timestamp, key_of("agent").address)
+    other = start(
+        creator=key_of("agent").address,
+        inference_id="i2",
+        requested_by=key_of("bob").address,
+        request_timestamp=message.request_timestamp,
+        requester_signature=key_of("bob").sign_digest(digest),
+    )
+
+    results = chain.block(chain.sign("agent", message), chain.sign("agent", other))
+
+    assert [each.code for each in results] == [0, 0]
+
+
+def test_what_a_requesters_signature_does_not_cover_is_the_transfer_agents_to_choose() -> None:
+    # Given one signature
+    chain = a_chain()
+    elsewhere = Chain(chain.state, chain_id="another-chain-1")
+    elsewhere.block()
+    for each in (chain, elsewhere):
+        each.must("client", start(inference_id="shows-the-key"))
+    message = signed_by_client(chain)
+
+    # When the agent asks for more tokens and another executor than the client may have had in mind
+    message.max_tokens, message.executor = 10 * message.max_tokens, key_of("bob").address
+    larger = chain.deliver("agent", message)
+    # and sends it to another chain as well
+    twice = elsewhere.deliver("agent", message)
+
+    # Then each takes it: the client trusts its agent for these, as the protocol says
+    assert (larger.code, twice.code) == (0, 0)
+    assert found(chain).escrow == (10 + 320) * PRICE
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from protocol.gen.evergrid.inference.v1.inference_pb2 import (
     MsgStartInference,
     MsgSubmitUnitOfComputePriceProposal,
 )
-from protocol.requests import request_digest
+from protocol.requests import request_digest, used_request
 
 if TYPE_CHECKING:
     from abci_app.kernel.context import Context
@@ -164,6 +164,7 @@ def _check_request(ctx: Context, msg: MsgStartInference) -> None:
     signed = request_digest(msg.prompt_hash, msg.request_timestamp, msg.creator)
     if not auth.verify_signature(public_key, signed, msg.requester_signature):
         raise RequestRefused(f"the signature of {msg.requested_by} over the request does not verify")
-    if state.REQUESTS_USED.has(ctx, (msg.request_timestamp, signed)):
+    used = (msg.request_timestamp, used_request(msg.requested_by, signed))
+    if state.REQUESTS_USED.has(ctx, used):
         raise RequestRefused(f"this request of {msg.requested_by} was accepted already")
-    state.REQUESTS_USED.add(ctx, (msg.request_timestamp, signed))
+    state.REQUESTS_USED.add(ctx, used)

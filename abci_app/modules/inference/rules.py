@@ -13,6 +13,7 @@ from protocol.gen.evergrid.reasons.v1.reasons_pb2 import (
     REASON_PARTICIPANT_INVALID,
     REASON_UNSPECIFIED,
 )
+from protocol.requests import reserved_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,6 +51,8 @@ def start_errors(msg: MsgStartInference, block_time_ns: int) -> list[str]:
     """All that is wrong with a start by itself, in order."""
     counts = (("prompt_token_count", msg.prompt_token_count), ("max_tokens", msg.max_tokens))
     errors = _common_errors(msg.inference_id, msg.model_id, counts)
+    if reserved_for(msg.inference_id) not in {"", msg.creator}:
+        errors.append(f"inference_id begins with an address other than that of its creator, {msg.creator}")
     if msg.max_tokens == 0:
         errors.append("max_tokens is 0")
     if not SHA256_HEX.fullmatch(msg.prompt_hash):
