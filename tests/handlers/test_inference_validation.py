@@ -8,6 +8,7 @@ import pytest
 
 from abci_app.app import STORES
 from abci_app.genesis import export_genesis
+from abci_app.kernel.errors import QueryError
 from abci_app.kernel.store import MemoryStore
 from abci_app.modules import epochs, inference, rewards
 from abci_app.modules.epochs.profiles import default_params
@@ -102,6 +103,19 @@ def test_who_must_validate_follows_from_the_hash_of_the_block_of_the_finish() ->
     ).pending
     due = {each.inference.inference_id: (each.sampled, each.height_last) for each in pending}
     assert due[inference_id] == (True, chain.height + WINDOW)
+
+    def by_ids(*inference_ids: str) -> list[pb.PendingValidation]:
+        asked = pb.QueryPendingValidationsRequest(
+            participant=key_of(first).address, inference_ids=inference_ids
+        )
+        return list(chain.query(asked, pb.QueryPendingValidationsResponse).pending)
+
+    assert by_ids(inference_id, "unknown", inference_id) == [
+        each for each in pending if each.inference.inference_id == inference_id
+    ]
+    assert by_ids("unknown") == []
+    with pytest.raises(QueryError, match="at most 1000 ids"):
+        by_ids(*map(str, range(1001)))
 
 
 def test_a_valid_verdict_is_counted_once_for_executor_and_validator_and_the_executor_is_paid() -> None:
