@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from abci_app.kernel.errors import QueryError
 from abci_app.kernel.module import QUERIES
-from abci_app.modules import epochs, hardware, models, rewards
+from abci_app.modules import collateral, epochs, guardians, hardware, models, rewards
 from protocol.descriptors import routes_of
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
@@ -97,6 +97,7 @@ def state_gauges(ctx: Context, participants_max: int) -> list[GaugeMetricFamily]
         *_node_gauges(ctx, epoch, addresses),
         *_participant_gauges(ctx, epoch, shown),
         *_draw_gauges(ctx, epoch),
+        *_optional_gauges(ctx, epoch),
     ]
 
 
@@ -205,6 +206,18 @@ def _settle_amounts(ctx: Context, epoch: int) -> list[rewards_pb2.SettleAmount]:
         return list(ask(ctx, request, rewards_pb2.QuerySettleAmountsResponse).amounts)
     except QueryError:
         return []
+
+
+def _optional_gauges(ctx: Context, epoch: int) -> Iterator[GaugeMetricFamily]:
+    """Of modules that are off unless the genesis turns them on."""
+    if collateral.is_on(ctx):
+        text = "nevg that are deposited as collateral, or withdrawn and not paid back yet."
+        rows = [((state,), amount) for state, amount in collateral.totals(ctx).items()]
+        yield gauge("collateral_nevg", text, ("state",), rows)
+    if guardians.named(ctx):
+        decided = guardians.decision_of(ctx, epoch)
+        extra = decided.extra_power if decided is not None else 0
+        yield gauge("guardian_extra_power", "What each guardian has in blocks on top.", (), [((), extra)])
 
 
 def slot_allocations(ctx: Context, epoch: int) -> list[uptime_pb2.SlotAllocation]:
