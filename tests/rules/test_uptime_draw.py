@@ -157,6 +157,45 @@ def test_in_a_group_of_four_a_participant_above_the_guard_leaves_its_model_dark(
     assert allocation.selected == 0
 
 
+@pytest.mark.parametrize("names", [("alice", "bob"), ("alice", "bob", "carol")])
+def test_behind_a_first_node_that_was_waived_nodes_that_leave_their_owner_one_to_mine_still_serve(
+    names: tuple[str, ...],
+) -> None:
+    # Given small groups, in which alice's only node is the only one of its model
+    nodes = {"alice": 1} | dict.fromkeys(names[1:], 4)
+    others = tuple(node(f"{name}{n}", name, 10, n) for name in names[1:] for n in range(4))
+    demands = [
+        ModelDemand("Y", 10, 100, (node("a1", "alice", 10, 9),)),
+        ModelDemand("X", 10 * len(others), 1000, others),
+    ]
+    seeds_tried = [Seed("chain", n, sha256(b"%d" % n).digest()) for n in range(40)]
+
+    for seed in seeds_tried:
+        found = {each.model_id: each for each in allocate_slots(demands, group_of(nodes), PARAMS, seed)}
+
+        # Then alice serves alone, and half of the others' nodes do, since each keeps one that mines
+        assert found["Y"].selected == 10
+        assert found["X"].selected * 2 == found["X"].capacity
+        assert found["X"].stop == reasons.REASON_HALF_CAPACITY
+
+
+def test_behind_a_first_node_that_was_waived_no_other_participant_serves_with_all_its_nodes() -> None:
+    # Given three participants with a node of Y or Z each and carol's two small ones beside many of a fourth model
+    demands = [
+        ModelDemand("Y", 10, 100, (node("a1", "alice", 10, 1),)),
+        ModelDemand(
+            "Z", 110, 1000, (node("b1", "bob", 50, 2), *(node(f"c{n}", "carol", 5, n) for n in (3, 4)))
+        ),
+    ]
+    group = group_of({"alice": 1, "bob": 9, "carol": 2})
+
+    for n in range(40):
+        seed = Seed("chain", n, sha256(b"%d" % n).digest())
+        serving = [who for each in allocate_slots(demands, group, PARAMS, seed) for who, _ in selected(each)]
+
+        assert serving.count("carol") <= 1
+
+
 def test_the_guard_looks_at_all_models_together() -> None:
     names = ("alice", "bob", "carol", "dave")
     models = [

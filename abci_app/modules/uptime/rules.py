@@ -186,11 +186,17 @@ class _VotingGuard:
         self.power_total = sum(self.group.powers.values())
 
     def forbids(self, participant: str, *, first_of_model: bool) -> tuple[bool, int]:
-        """Whether a participant's next node must mine, and the power that would else be held."""
-        held = self.power_held + self._power_completed(participant)
-        return guard_forbids(
+        """Whether a participant's next node must mine, and the power that would else be held.
+
+        A node adds nothing to what is held unless it is its participant's last: behind a first node that was
+        waived, those that leave their participant one to mine would else all be kept from serving for nothing.
+        """
+        completed = self._power_completed(participant)
+        held = self.power_held + completed
+        forbidden = completed > 0 and guard_forbids(
             held, self.power_total, len(self.group.powers), self.params, first_of_model=first_of_model
-        ), held
+        )
+        return forbidden, held
 
     def add(self, participant: str) -> None:
         self.power_held += self._power_completed(participant)
