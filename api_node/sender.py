@@ -42,6 +42,9 @@ INDEX_LAG_BLOCKS = 2
 GAS_BASE = 200_000
 GAS_PER_MESSAGE = 200_000
 GAS_PER_BYTE = 60
+# Room for some ten thousand voters; a verdict takes 6,400.
+GAS_OF_VOTERS = 8_000_000
+GAS_PER_VERDICT = 10_000
 GAS_FACTOR_MAX = 16
 KEPT_BLOCKS = 1000
 CODE_OUT_OF_GAS = 11
@@ -95,7 +98,16 @@ def gas_limit(entries: Sequence[Entry]) -> int:
     """Gas enough for these messages by the chain's flat schedule, with room."""
     size = sum(len(entry.body) for entry in entries)
     factor = max(entry.gas_factor for entry in entries)
-    return factor * (GAS_BASE + GAS_PER_MESSAGE * len(entries) + GAS_PER_BYTE * size)
+    gas = GAS_BASE + GAS_PER_MESSAGE * len(entries) + GAS_PER_BYTE * size
+    return factor * (gas + sum(_verdicts_gas(entry.message) for entry in entries))
+
+
+def _verdicts_gas(message: Message) -> int:
+    """What verdicts cost beside their bytes, which are few: the chain reads all voters and each tally."""
+    if not isinstance(message, poc_pb2.MsgSubmitPocValidations):
+        return 0
+    count = len(message.verdicts) + sum(len(group.places) for group in message.groups)
+    return GAS_OF_VOTERS + GAS_PER_VERDICT * count
 
 
 def in_own_name(messages: Sequence[Message], address: str) -> list[Message]:

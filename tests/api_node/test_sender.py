@@ -11,10 +11,11 @@ import pytest
 
 from api_node.metrics import Metrics
 from api_node.outbox import Outbox, Status
-from api_node.sender import Sender, expected_sequence, gather, in_own_name
+from api_node.sender import Sender, expected_sequence, gas_limit, gather, in_own_name
 from cli.tx_authz import grant_messages, protocol_messages
 from client.chain import AsyncChainClient
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.evergrid.poc.v1 import poc_pb2
 from tests.api_node.comet import Comet
 from tests.api_node.serving import served, wait_for
 from tests.chain import Chain, GenesisParticipant, a_model, app_state, key_of
@@ -307,3 +308,15 @@ def test_only_messages_of_another_account_are_wrapped() -> None:
     assert own == [diff("a")]
     assert [type(each).__name__ for each in others] == ["MsgExec"]
     assert len(others[0].msgs) == 2  # type: ignore[attr-defined]
+
+
+def test_verdicts_get_gas_for_all_that_they_make_the_chain_read(outbox: Outbox) -> None:
+    group = poc_pb2.PocVerdictGroup(verdict=poc_pb2.VERDICT_HONEST, places=range(241))
+    outbox.put("verdicts", poc_pb2.MsgSubmitPocValidations(creator=ALICE.address, groups=[group]))
+    outbox.put("hardware", diff("gpu"))
+
+    verdicts, hardware = outbox.pending()
+
+    # 241 verdicts among 1,000 voters use 2,205,093.
+    assert gas_limit([verdicts]) > 3 * 2_205_093
+    assert gas_limit([hardware]) < 1_000_000
