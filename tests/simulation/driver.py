@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from abci_app.invariants import broken
 from abci_app.modules import bank, epochs, inference, rewards
 from abci_app.modules.epochs.profiles import default_params
 from client.tx import pack
@@ -22,6 +23,7 @@ from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.cosmos.gov.v1 import gov_pb2
 from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
+from protocol.gen.evergrid.collateral.v1 import collateral_pb2
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
@@ -44,14 +46,22 @@ from tests.chain import (
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
+
 NAMES = ("ann", "ben", "cyd", "dan")
 MODELS = ("m/large", "m/small")
 CLIENTS = ("eve", "fay")
+GUARDIANS = ("ben", "dan")
+# Above what the four prove in an epoch at first, below what they may prove with many nonces.
+MATURITY = 400
 HASH = "ab" * 32
 
 
-def genesis_chain(retention_epochs: int = 0) -> Chain:
-    """Four participants with two nodes each over two models; 0 retains what the profile does."""
+def genesis_chain(retention_epochs: int = 0, *, guarded: bool = False) -> Chain:
+    """Four participants with two nodes each over two models; 0 retains what the profile does.
+
+    guarded: two of them are guardians until the network has some weight, and weight needs collateral.
+    """
     owners = [
         GenesisParticipant(
             name,
@@ -72,7 +82,20 @@ def genesis_chain(retention_epochs: int = 0) -> Chain:
     params.inference.false_positive_rate_bps = 5_000
     params.inference.invalidation_probability_millionths = 10_000
     params.epoch.retention_epochs = retention_epochs or params.epoch.retention_epochs
-    return Chain(app_state(owners, [a_model(model) for model in MODELS], params, funded=CLIENTS))
+    if guarded:
+        _guard(params)
+    state = app_state(owners, [a_model(model) for model in MODELS], params, funded=CLIENTS)
+    if guarded:
+        state["guardians"] = {"guardians": [key_of(name).address for name in GUARDIANS]}
+    return Chain(state)
+
+
+def _guard(params: Params) -> None:
+    params.guardians.maturity_weight, params.guardians.multiplier_bps = MATURITY, 9_999
+    own = params.collateral
+    own.unbonding_epochs, own.slash_invalid_bps, own.slash_downtime_bps = 1, 2_000, 1_000
+    own.min_availability_bps, own.collateral_per_weight, own.base_weight_bps = 10_000, 10**6, 2_000
+    own.grace_end_epoch, own.release_per_block = 1, 1
 
 
 @dataclass
@@ -83,6 +106,11 @@ class Life:
     chain: Chain = field(default_factory=genesis_chain)
     kinds: Counter[tuple[str, int]] = field(default_factory=Counter)
     results: list[bytes] = field(default_factory=list)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the chain has guardians and collateral."""
+        return epochs.params(self.chain.context()).HasField("collateral")
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -132,6 +160,8 @@ class Life:
         self.burnt_total += self.burnt()
         assert supply == self.supply_start + minted - self.burnt_total
         assert sum(epochs.voting_powers(ctx).values()) > 0
+        if self.guarded:
+            assert broken(ctx) == []
 
     def _messages(self) -> list[tuple[str, Message]]:
         info = self.chain.query(epochs_pb2.QueryEpochInfoRequest(), epochs_pb2.QueryEpochInfoResponse)
@@ -149,6 +179,8 @@ class Life:
             found.append(self._vote())
         elif chance < 0.35:
             found.append(self._send())
+        if self.guarded:
+            found += self._collateral()
         self.random.shuffle(found)
         return found
 
@@ -289,6 +321,15 @@ class Life:
             proposal_id=self.random.randint(1, 6), voter=key_of(name).address, option=gov_pb2.VOTE_OPTION_YES
         )
 
+    def _collateral(self) -> list[tuple[str, Message]]:
+        """At times a deposit or a withdrawal, some of more than there is or by who is no participant."""
+        if self.random.random() > 0.3:
+            return []
+        name = self.random.choice((*NAMES, *CLIENTS[:1]))
+        amount = Coin(denom=DENOM, amount=str(self.random.choice((0, 1, 10**7, 5 * 10**7, 10**30))))
+        kinds = (collateral_pb2.MsgDepositCollateral,) * 2 + (collateral_pb2.MsgWithdrawCollateral,)
+        return [(name, self.random.choice(kinds)(creator=key_of(name).address, amount=amount))]
+
     def _send(self) -> tuple[str, Message]:
         name = self.random.choice(CLIENTS)
         amount = self.random.choice((1, 10**6, 10**30))
@@ -299,9 +340,9 @@ class Life:
         )
 
 
-def live(seed: int, blocks: int) -> Life:
+def live(seed: int, blocks: int, *, guarded: bool = False) -> Life:
     """A whole life."""
-    life = Life(seed)
+    life = Life(seed, genesis_chain(guarded=guarded))
     for _ in range(blocks):
         life.block()
     return life

@@ -25,7 +25,7 @@ from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 from protocol.gen.evergrid.models.v1 import models_pb2
 from tests.chain import DENOM, GOV, a_model, key_of, validator_key_of, validator_of
-from tests.simulation.driver import MODELS, NAMES, Life
+from tests.simulation.driver import MODELS, NAMES, Life, genesis_chain
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -128,7 +128,9 @@ class HostileLife(Life):
     def _turn(self, params: Params) -> None:
         """One to three numbers become extreme."""
         for _ in range(self.random.randint(1, 3)):
-            groups = (params.epoch, params.poc, params.uptime, params.rewards, params.inference)
+            groups = [params.epoch, params.poc, params.uptime, params.rewards, params.inference]
+            if params.HasField("collateral"):
+                groups += [params.guardians, params.collateral]
             group = self.random.choice(groups)
             field = self.random.choice([f for f in group.DESCRIPTOR.fields if f.cpp_type != f.CPPTYPE_STRING])
             if field.cpp_type == field.CPPTYPE_BOOL:
@@ -182,9 +184,9 @@ class HostileLife(Life):
         ]
 
 
-def live(seed: int, blocks: int) -> HostileLife:
+def live(seed: int, blocks: int, *, guarded: bool = False) -> HostileLife:
     """A whole life."""
-    life = HostileLife(seed)
+    life = HostileLife(seed, genesis_chain(guarded=guarded))
     for _ in range(blocks):
         life.block()
     return life

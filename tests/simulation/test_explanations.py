@@ -65,9 +65,10 @@ def _check_group(chain: Chain, epoch: int, address: str) -> None:
             assert list(told[node.node_id].reasons) == [node.weight_source]
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("driver", 1), ("driver", 5), ("hostile", 2)])
+@pytest.mark.parametrize(("kind", "seed"), [("driver", 1), ("driver", 5), ("guarded", 1), ("hostile", 2)])
 def test_every_explanation_of_a_random_life_equals_the_stored_decision(kind: str, seed: int) -> None:
-    life = driver.Life(seed) if kind == "driver" else hostile.live(seed, 1)
+    chain = driver.genesis_chain(guarded=kind == "guarded")
+    life = hostile.live(seed, 1) if kind == "hostile" else driver.Life(seed, chain)
     seen: Counter[str] = Counter()
 
     for block in range(200):

@@ -86,7 +86,7 @@ def numbered() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def life() -> Life:
     """A random life of many epochs, of which the chain retains a few."""
-    chain = genesis_chain(retention_epochs=RETENTION)
+    chain = genesis_chain(retention_epochs=RETENTION, guarded=True)
     found = Life(7, chain)
     for _ in range(BLOCKS):
         found.block()
@@ -132,6 +132,7 @@ def test_the_life_filled_most_of_them(life: Life) -> None:
     filled = {name for name in numbered() if smallest(life, name) is not None}
 
     assert filled >= {
+        "collateral/weights",
         "epochs/records",
         "epochs/members",
         "inference/closed",

@@ -15,6 +15,7 @@ from abci_app.app import STORES
 from abci_app.genesis import export_genesis
 from abci_app.kernel.store import DiskStore, MemoryStore
 from abci_app.modules import epochs
+from protocol.gen.evergrid.guardians.v1.guardians_pb2 import QueryGuardiansRequest, QueryGuardiansResponse
 from tests.chain import Chain
 from tests.simulation import hostile
 from tests.simulation.driver import genesis_chain, live
@@ -36,6 +37,28 @@ def test_a_random_life_keeps_every_invariant_and_reaches_each_branch(seed: int) 
     }
     assert any(code for _, code in life.kinds)
     assert epochs.state(life.chain.context()).epoch_effective >= 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_random_life_with_guardians_and_collateral_keeps_every_invariant(seed: int) -> None:
+    life = live(seed, 200, guarded=True)
+
+    events = {event.type for report in life.chain.reports for event in report.events}
+    ctx = life.chain.context()
+    asked = life.chain.query(QueryGuardiansRequest(), QueryGuardiansResponse)
+    effective = epochs.state(ctx).epoch_effective
+    assert {kind for kind, code in life.kinds if code == 0} >= {
+        "MsgDepositCollateral",
+        "MsgWithdrawCollateral",
+    }
+    assert {code for kind, code in life.kinds if kind == "MsgWithdrawCollateral"} == {0, 2}
+    assert "collateral_released" in events
+    assert asked.last.epoch_index == effective or asked.HasField("ended")
+    cut = [member for member in epochs.members(ctx, effective) if member.proved_weight]
+    assert all(member.weight < member.proved_weight for member in cut)
+    assert cut
+    imported = Chain(export_genesis(ctx), MemoryStore(STORES), initial_height=life.chain.height + 1)
+    assert export_genesis(imported.context()) == export_genesis(ctx)
 
 
 @pytest.mark.parametrize("life", ["driver", "hostile"])
@@ -87,11 +110,11 @@ def test_the_store_on_disk_gives_the_same_app_hash_and_goes_on_after_a_restart(t
     disk.store.close()
 
 
-@pytest.mark.parametrize("seed", [2, 7])
+@pytest.mark.parametrize(("seed", "guarded"), [(2, False), (7, False), (7, True)])
 def test_a_life_among_enemies_keeps_every_invariant_and_its_export_builds_it_again(
-    seed: int, caplog: pytest.LogCaptureFixture
+    seed: int, guarded: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    life = hostile.live(seed, 300)
+    life = hostile.live(seed, 300, guarded=guarded)
     exported = export_genesis(life.chain.context())
 
     imported = Chain(exported, MemoryStore(STORES), initial_height=life.chain.height + 1)
