@@ -333,9 +333,3 @@ class ChainReader:
             page_key = answer.pagination.next_key
             if not page_key:
                 return batches
-
-    async def own_verdicts(self, height_start: int) -> set[str]:
-        """The participants on whom this one's verdict is on chain."""
-        request = poc_pb2.QueryPocValidationsRequest(poc_stage_start_height=height_start)
-        answer = await self.chain.query(request, poc_pb2.QueryPocValidationsResponse)
-        return {each.participant for each in answer.validations if each.validator == self.address}
