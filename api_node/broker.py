@@ -232,13 +232,13 @@ class Broker:
         )
 
     def node_for_validation(self, model_id: str) -> Node | None:
-        """The idlest node that serves the model now and judges nothing yet; users come first everywhere."""
-        able = [
-            node
-            for node in self.nodes.values()
-            if node.worker.validations == 0 and self._can_take(node, model_id)
-        ]
-        return min(able, key=lambda node: node.worker.lock_count / node.config.max_concurrent, default=None)
+        """The idlest node that serves the model and has room for users; a node that drains takes nothing."""
+
+        def load(node: Node) -> tuple[int, float]:
+            return (node.worker.validations, node.worker.lock_count / node.config.max_concurrent)
+
+        able = (node for node in self.nodes.values() if self._can_take(node, model_id))
+        return min(able, key=load, default=None)
 
     def why_no_validation(self, model_id: str) -> reasons_pb2.Reason:
         """Why no node re-executes an answer of the model now."""

@@ -116,8 +116,9 @@ class NodeWorker:
         self.intent: Intent | None = None
         self.current = Current()
         self.lock_count = 0
-        # Answers of others that it judges.
+        # Answers of others that it judges or that wait for it to do so, one at a time.
         self.validations = 0
+        self.judging = asyncio.Semaphore(1)
         self.backoff_until = 0.0
         self.reached = asyncio.Event()
         self._init_request = init_request

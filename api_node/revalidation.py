@@ -37,8 +37,8 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 log = structlog.get_logger("api_node.revalidation")
 
-# At once, over all nodes: users come first.
-ATTEMPTS_AT_ONCE = 2
+# At once, over all nodes, of which each judges one at a time.
+ATTEMPTS_AT_ONCE = 8
 # A verdict is decided so many blocks before the last one that takes it.
 MARGIN_BLOCKS = 2
 # An executor is blamed for what it did not show after so many tries at least.
@@ -214,6 +214,8 @@ class Revalidator:
 
     async def _attempt(self, due: Due) -> None:
         async with self._room:
+            if self._view is None or self._view.height >= due.height_last:
+                return
             due.tries += 1
             try:
                 await self._give(due, await self._judge(due))
@@ -258,7 +260,8 @@ class Revalidator:
         node = self._node(inference.model_id)
         node.worker.validations += 1
         try:
-            body = await self._score(node, inference, payload)
+            async with node.worker.judging:
+                body = await self._score(node, inference, payload)
         finally:
             node.worker.validations -= 1
         if body is None:

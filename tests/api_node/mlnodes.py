@@ -41,6 +41,9 @@ class FakeMLNode:
     word_s: float = 0.0
     # What it says of the words of others, and those words that it was asked to judge.
     gap: float = 0.0
+    score_s: float = 0.0
+    judging: int = 0
+    judging_max: int = 0
     judged: list[str] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -83,6 +86,10 @@ class FakeMLNode:
         @app.post("/v1/chat/completions/score")
         async def score(request: Request) -> dict[str, Any]:
             self._refuse("score")
+            self.judging += 1
+            self.judging_max = max(self.judging_max, self.judging)
+            await asyncio.sleep(self.score_s)
+            self.judging -= 1
             return self._score(await request.json())
 
         return app

@@ -162,6 +162,21 @@ async def test_validators_learn_from_the_block_what_is_due_and_give_their_verdic
         assert net.metric("alice", "apinode_validations_total") == 0
 
 
+async def test_many_at_once_are_judged_one_at_a_time_on_a_node_and_all_in_time(tmp_path: Path) -> None:
+    judge = FakeMLNode(score_s=0.05)
+
+    async with fakes(tmp_path, alice=FakeMLNode(), bob=judge) as net:
+        replies = await asyncio.gather(*(net.running["alice"].chat(X) for _ in range(4)))
+        ids = [reply.json()["id"] for reply in replies]
+        await net.until(
+            lambda: all(net.verdicts(each) == {"bob": VALID} for each in ids if _status(net, each))
+        )
+        await net.until(lambda: all(_status(net, each) == pb.INFERENCE_STATUS_FINAL for each in ids), 20)
+
+        assert [net.verdicts(each) for each in ids] == [{"bob": VALID}] * 4
+        assert (len(judge.judged), judge.judging_max) == (4, 1)
+
+
 async def test_without_block_events_polling_finds_the_same(tmp_path: Path) -> None:
     async with fakes(tmp_path, alice=FakeMLNode(), bob=FakeMLNode()) as net:
         net.running["bob"].node.watcher.__dict__["touched"] = _Forgetful()
