@@ -65,13 +65,23 @@ def _check_group(chain: Chain, epoch: int, address: str) -> None:
             assert list(told[node.node_id].reasons) == [node.weight_source]
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("driver", 1), ("driver", 5), ("guarded", 1), ("hostile", 2)])
-def test_every_explanation_of_a_random_life_equals_the_stored_decision(kind: str, seed: int) -> None:
-    chain = driver.genesis_chain(guarded=kind == "guarded")
-    life = hostile.live(seed, 1) if kind == "hostile" else driver.Life(seed, chain)
+@pytest.mark.parametrize(
+    ("kind", "seed", "guarded"),
+    [
+        (driver.Life, 1, False),
+        (driver.Life, 5, False),
+        (driver.Life, 1, True),
+        (hostile.HostileLife, 2, False),
+        (hostile.HostileLife, 7, True),
+    ],
+)
+def test_every_explanation_of_a_random_life_equals_the_stored_decision(
+    kind: type[driver.Life], seed: int, guarded: bool
+) -> None:
+    life = kind(seed, driver.genesis_chain(guarded=guarded))
     seen: Counter[str] = Counter()
 
-    for block in range(200):
+    for block in range(230):
         life.block()
         if block % 20 == 19:
             check(life.chain, seen)

@@ -74,6 +74,10 @@ def explain_reward(ctx: Context, epoch: int, participant: str) -> Explanation:
 
 
 def _without_share(ctx: Context, epoch: int, participant: str) -> tuple[reasons.Reason, ...]:
+    settled = state.AMOUNTS.get(ctx, (epoch, participant))
+    if settled is not None:
+        # What it is since says nothing of what it was when the epoch was settled.
+        return rules.no_share(invalid=reasons.REASON_PARTICIPANT_INVALID in settled.reasons)
     availability = inference.availability(ctx, epoch, participant)
     return rules.no_share(invalid=availability.reason == reasons.REASON_PARTICIPANT_INVALID)
 
