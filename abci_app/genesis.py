@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
+from abci_app import formation
+from abci_app.kernel.context import Context
+from abci_app.kernel.store import Overlay
 from abci_app.modules import (
     auth,
     authz,
@@ -26,7 +29,6 @@ from abci_app.modules import (
 from protocol.pool import POOL
 
 if TYPE_CHECKING:
-    from abci_app.kernel.context import Context
     from abci_app.kernel.module import Module
 
 # Genesis runs in this order: a module may read those before it.
@@ -97,7 +99,10 @@ def load_genesis(ctx: Context, app_state: dict[str, Any]) -> None:
 
 
 def export_genesis(ctx: Context) -> dict[str, Any]:
-    """The state as a genesis that builds it again."""
+    """The state as a genesis that builds it again; a formation under way is taken to its end for it."""
+    if epochs.formation(ctx) is not None:
+        ctx = Context(ctx.block, Overlay(ctx.kv))
+        formation.finish(ctx)
     return {
         module.name: json_format.MessageToDict(
             module.export_genesis(ctx), preserving_proto_field_name=True, descriptor_pool=POOL

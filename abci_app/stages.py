@@ -10,7 +10,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from abci_app.modules import collateral, epochs, inference, models, poc, rewards, uptime
+from abci_app import formation
+from abci_app.modules import collateral, epochs, inference, rewards, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,26 +30,9 @@ def end_of_poc_stage(ctx: Context, record: EpochRecord) -> None:
 
 
 def on_set_new_validators_stage(ctx: Context, record: EpochRecord) -> None:
-    """Weighs every node, forms the next group, and publishes it or extends the epoch."""
-    participants = poc.compute_new_weights(ctx, record)
-    participants = uptime.validate_throughput_performance(ctx, record, participants)
-    epochs.form_upcoming_group(ctx, record, participants)
-    collateral.apply_collateral(ctx, record)
-    reason = epochs.extension_reason(ctx, record)
-    if reason is not None:
-        poc.drop_stage(ctx, record.height_start)
-        epochs.extend_epoch(ctx, record, reason)
-        return
-    uptime.set_expected_throughput(ctx, record)
-    uptime.remember_preserved(ctx, record)
-    inference.freeze_price(ctx, record)
-    models.on_formation(ctx)
-    on_next_epoch_ready(ctx, record)
-
-
-def on_next_epoch_ready(ctx: Context, record: EpochRecord) -> None:
-    """Publishes the next group, so that API nodes load its models."""
-    epochs.publish_group(ctx, record)
+    """Decides the votes, and forms the next group as far as this block's budget goes."""
+    under_way, budget = formation.begin(ctx, record)
+    formation.go_on(ctx, under_way, budget)
 
 
 def charge_downtime(ctx: Context, record: EpochRecord) -> None:
@@ -98,12 +82,17 @@ def run_due(ctx: Context, around_step: AroundStep = nullcontext) -> None:
 
     The record of the next epoch is written as the first act of all.
     """
+    if (under_way := epochs.formation(ctx)) is not None:
+        # No stage runs before the formation is over: not the switch, nor the next draw behind an extension.
+        with around_step(formation.go_on.__name__):
+            formation.go_on(ctx, under_way, formation.NODES_PER_BLOCK)
+        return
     if epochs.upcoming_record(ctx) is None and ctx.height >= epochs.state(ctx).height_next_poc - 1:
         epochs.write_record(ctx)
     for stage in TABLE:
         # Read anew each time: a step may have dropped the record.
         record = epochs.upcoming_record(ctx)
-        if record is None:
+        if record is None or epochs.formation(ctx) is not None:
             return
         heights = epochs.stage_heights(record.params.epoch, record.height_start)
         if stage.name in record.stages_done or ctx.height < stage.height(heights):

@@ -187,7 +187,6 @@ class Network:
         between = time.perf_counter()
         self.app.commit()
         end, cpu_end = time.perf_counter(), time.thread_time()
-        gc.unfreeze()
         stages = [stage for stage in self._stages_done() if stage not in done]
         return Took(self.height, between - start, end - between, cpu_end - cpu_start, [s for _, s in stages])
 

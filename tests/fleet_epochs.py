@@ -53,6 +53,9 @@ def run_poc(ctx: Context, proved: Sequence[pb.ActiveParticipant]) -> Context:
     reason = epochs.extension_reason(ready, record)
     if reason is not None:
         epochs.extend_epoch(ready, record, reason)
+        refused = epochs.begin_formation(ready, record)
+        epochs.clear_members(ready, refused, budget=1_000)
+        epochs.clear_poc_slots(ready, refused, budget=1_000)
         return ready
     epochs.publish_group(ready, record)
     switched = at(ctx, heights.switch)

@@ -18,6 +18,7 @@ CONSENSUS = (
     "abci_app/kernel",
     "abci_app/modules",
     "abci_app/stages.py",
+    "abci_app/formation.py",
     "abci_app/ante.py",
     "abci_app/block_ends.py",
     "abci_app/app.py",

@@ -194,11 +194,12 @@ class Map(Generic[K, V]):
         """The keys that `walk` would go through."""
         return (key for key, _ in self.walk(ctx, prefix))
 
-    def values(self, ctx: Context, prefix: tuple[Any, ...] = ()) -> Iterator[V]:
+    def values(self, ctx: Context, prefix: tuple[Any, ...] = (), *, start: K | None = None) -> Iterator[V]:
         """The values that `walk` would go through."""
         read, consume, name = self._codec.read, ctx.gas.consume, self.name
         head = self.prefix + b"".join(p.write(v) for p, v in zip(self._parts, prefix, strict=False))
-        for _, raw in ctx.kv.iterate(head, _after(head)):
+        first = head if start is None else max(head, self.key_bytes(start))
+        for _, raw in ctx.kv.iterate(first, _after(head)):
             consume(ITERATE_COST + READ_COST_BYTE * len(raw), name)
             yield read(raw)
 

@@ -180,17 +180,22 @@ def models_genesis(model_id: str) -> object:
     return genesis
 
 
+def remembered(ctx: Context) -> dict[tuple[str, str], int]:
+    """By participant and node, the epoch for whose PoC it was preserved last."""
+    return {
+        (address, node.node_id): node.epoch_index
+        for address, nodes in state.LAST_PRESERVED.walk(ctx)
+        for node in nodes.nodes
+    }
+
+
 def test_who_was_preserved_is_remembered_and_comes_last_in_the_next_draw() -> None:
     ctx = epoch_seven()
     record = slots_assigned(ctx)
 
     uptime.remember_preserved(ctx, record)
 
-    assert list(state.LAST_PRESERVED.walk(ctx)) == [
-        (("alice", "a2"), 8),
-        (("alice", "a3"), 8),
-        (("bob", "b1"), 8),
-    ]
+    assert remembered(ctx) == {("alice", "a2"): 8, ("alice", "a3"): 8, ("bob", "b1"): 8}
     uptime.assign_poc_slots(ctx, record)
     (x,) = (each for each in draws(ctx) if each.model_id == "X")
     alices = [turn.node_id for turn in x.turns if turn.participant == "alice"]
@@ -202,14 +207,13 @@ def test_what_lies_past_the_retention_is_forgotten() -> None:
     record = slots_assigned(ctx)
     retention = record.params.epoch.retention_epochs
     record.index = retention + 5
-    state.LAST_PRESERVED.set(ctx, ("carol", "c1"), 4)
-    state.LAST_PRESERVED.set(ctx, ("carol", "c2"), 5)
+    former = [uptime_pb2.PreservedNode(node_id=f"c{at - 3}", epoch_index=at) for at in (4, 5)]
+    state.LAST_PRESERVED.set(ctx, "carol", uptime_pb2.PreservedNodes(nodes=former))
 
     uptime.remember_preserved(ctx, record)
 
-    remembered = dict(state.LAST_PRESERVED.walk(ctx))
-    assert ("carol", "c1") not in remembered
-    assert remembered["carol", "c2"] == 5
+    assert ("carol", "c1") not in remembered(ctx)
+    assert remembered(ctx)["carol", "c2"] == 5
 
 
 # eligibility, as the state tells it

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from abci_app.modules import hardware
 from abci_app.modules.epochs.state import (
     DROPPED,
+    FORMATION,
     FREE_MESSAGES,
     GROUPS,
     MEMBERS,
+    MEMBERS_KEPT,
     PARAMS,
     RECORDS,
     STATE,
@@ -93,7 +95,7 @@ def set_group(ctx: Context, changed: EpochGroup) -> None:
 def members(ctx: Context, epoch: int, model_id: str = "", *, after: str = "") -> Iterator[ValidationWeight]:
     """The members of a group, by address; of those behind an address alone, where one is given."""
     start = (epoch, model_id, after + "\x01") if after else None
-    return (member for _, member in MEMBERS.walk(ctx, (epoch, model_id), start=start))
+    return MEMBERS.values(ctx, (epoch, model_id), start=start)
 
 
 def member(ctx: Context, epoch: int, model_id: str, address: str) -> ValidationWeight | None:
@@ -106,6 +108,28 @@ def member(ctx: Context, epoch: int, model_id: str, address: str) -> ValidationW
 def set_member(ctx: Context, epoch: int, model_id: str, changed: ValidationWeight) -> None:
     """Writes a member of a group."""
     MEMBERS.set(ctx, (epoch, model_id, changed.member_address), changed)
+
+
+def keep_members_as_they_stand(ctx: Context, address: str) -> None:
+    """Called before a member of the effective group changes: a formation under way reads it as it was."""
+    if FORMATION.get(ctx) is None:
+        return
+    epoch = state(ctx).epoch_effective
+    for model_id in ("", *(each.model_id for each in subgroups(ctx, epoch))):
+        standing = member(ctx, epoch, model_id, address)
+        if standing is not None and not MEMBERS_KEPT.has(ctx, (model_id, address)):
+            MEMBERS_KEPT.set(ctx, (model_id, address), standing)
+
+
+def members_at_formation(
+    ctx: Context, epoch: int, model_id: str, first: str, last: str
+) -> Iterator[ValidationWeight]:
+    """The members of a group between two addresses, as they stood when the formation under way began."""
+    kept = dict(MEMBERS_KEPT.walk(ctx, (model_id,)))
+    for standing in MEMBERS.values(ctx, (epoch, model_id), start=(epoch, model_id, first)):
+        if standing.member_address > last:
+            return
+        yield kept.get((model_id, standing.member_address), standing)
 
 
 def is_published(ctx: Context, epoch: int) -> bool:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from abci_app.kernel.collections import BYTES, STR, U64, Item, Map
-from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, EpochRecord, EpochState, ValidationWeight
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import (
+    EpochGroup,
+    EpochRecord,
+    EpochState,
+    Formation,
+    ValidationWeight,
+)
 from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
 
 PARAMS: Item[Params] = Item("epochs/params", Params)
@@ -32,3 +38,11 @@ CHANGED, ALL = 1, 2
 
 # By effective epoch and participant.
 FREE_MESSAGES: Map[tuple[int, str], int] = Map("epochs/free_messages", (U64, STR), int)
+
+# Only between two blocks that form a group: where the next one goes on.
+FORMATION: Item[Formation] = Item("epochs/formation", Formation)
+# By model and address: members of the effective group as they stood when the formation began, of those
+# that changed since.
+MEMBERS_KEPT: Map[tuple[str, str], ValidationWeight] = Map(
+    "epochs/members_kept", (STR, STR), ValidationWeight
+)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
-from abci_app.modules import hardware, models
-from abci_app.modules.epochs.formation import Candidate, form_group
+from abci_app.modules import hardware
 from abci_app.modules.epochs.groups import (
-    group,
     members,
     params,
     set_group,
@@ -18,16 +16,15 @@ from abci_app.modules.epochs.groups import (
 )
 from abci_app.modules.epochs.rules import extension, quarantine_over
 from abci_app.modules.epochs.state import DROPPED, FREE_MESSAGES, GROUPS, MEMBERS, RECORDS, STATE
-from abci_app.modules.epochs.validators import clear_slots, mark_validators_changed
-from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, ActiveParticipant, EpochGroup, EpochRecord
+from abci_app.modules.epochs.validators import mark_validators_changed
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochGroup, EpochRecord
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
     PARTICIPANT_STATUS_ACTIVE,
-    PARTICIPANT_STATUS_INVALID,
 )
 from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_UNSPECIFIED, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from abci_app.kernel.collections import Map
     from abci_app.kernel.context import Context
@@ -70,20 +67,6 @@ def set_validation_seed(ctx: Context, record: EpochRecord) -> None:
     ctx.emit("poc_validation_started", epoch=record.index, height=ctx.height)
 
 
-def form_upcoming_group(ctx: Context, record: EpochRecord, participants: Sequence[ActiveParticipant]) -> None:
-    """At E: freezes registry and participants into the next group and its subgroups."""
-    formed = form_group(
-        record.index,
-        ctx.height,
-        _candidates(ctx, participants),
-        models.models_for_formation(ctx),
-        record.params.epoch.max_individual_power_bps,
-    )
-    effective = group(ctx, state(ctx).epoch_effective)
-    formed[0].group.unit_of_compute_price = effective.unit_of_compute_price if effective is not None else 0
-    store_formed(ctx, formed)
-
-
 def store_formed(ctx: Context, formed: Iterable[Formed]) -> None:
     """Writes a group and its subgroups under their keys."""
     for each in formed:
@@ -100,21 +83,6 @@ def create_new_epoch_sub_group(ctx: Context, formed: Formed) -> None:
 def update_epoch_group_with_new_member(ctx: Context, group: EpochGroup, member: ValidationWeight) -> None:
     """Writes one member with the nodes that it has in the group."""
     set_member(ctx, group.epoch_index, group.model_id, member)
-
-
-def _candidates(ctx: Context, participants: Sequence[ActiveParticipant]) -> list[Candidate]:
-    """Participants that are not INVALID, with those of their nodes that are still in the registry."""
-    candidates = []
-    known = {each.address: each for each in hardware.participants(ctx)}
-    nodes_known = hardware.nodes_by_participant(ctx)
-    for each in participants:
-        participant = known.get(each.address)
-        if participant is None or participant.status == PARTICIPANT_STATUS_INVALID:
-            continue
-        registered = {node.node.node_id: node for node in nodes_known.get(each.address, ())}
-        nodes = tuple((registered[n.node_id], n) for n in each.ml_nodes if n.node_id in registered)
-        candidates.append(Candidate(participant, nodes))
-    return candidates
 
 
 def extension_reason(ctx: Context, record: EpochRecord) -> Reason | None:
@@ -138,16 +106,18 @@ def extension_reason(ctx: Context, record: EpochRecord) -> Reason | None:
 
 
 def extend_epoch(ctx: Context, record: EpochRecord, reason: Reason) -> None:
-    """Drops the record and its group; weights, counters and epoch index stay, POC_SLOTs are cleared."""
+    """Drops the record and the heads of its group; weights, counters and epoch index stay.
+
+    Its members and the POC_SLOTs of the effective group are cleared behind it (`clear_members`,
+    `clear_poc_slots`).
+    """
     now = state(ctx)
     dropped = RECORDS.require(ctx, record.index)
     dropped.extended, dropped.extension_reason = True, reason
     DROPPED.set(ctx, dropped)
     RECORDS.remove(ctx, record.index)
     GROUPS.clear(ctx, (record.index,))
-    MEMBERS.clear(ctx, (record.index,))
     record.CopyFrom(dropped)
-    clear_slots(ctx, now.epoch_effective, first=POC_SLOT)
     now.extensions += 1
     STATE.set(ctx, now)
     ctx.emit(

@@ -8,6 +8,8 @@ from abci_app.modules import guardians, hardware
 from abci_app.modules.epochs.groups import (
     effective_record,
     group,
+    keep_members_as_they_stand,
+    member,
     members,
     oldest_retained,
     set_member,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import ValidationWeight
     from protocol.gen.evergrid.guardians.v1.guardians_pb2 import Decision
 
 
@@ -35,6 +38,7 @@ def invalidate(ctx: Context, address: str, reason: Reason) -> None:
         return
     epoch = state(ctx).epoch_effective
     hardware.set_status(ctx, address, PARTICIPANT_STATUS_INVALID, reason, epoch)
+    keep_members_as_they_stand(ctx, address)
     for each in (epoch, epoch + 1):
         clear_slots(ctx, each, address)
     mark_validators_changed(ctx)
@@ -42,18 +46,21 @@ def invalidate(ctx: Context, address: str, reason: Reason) -> None:
     ctx.emit("participant_invalidated", participant=address, reason=word, epoch=epoch)
 
 
-def clear_slots(ctx: Context, epoch: int, address: str = "", first: int = PRE_POC_SLOT) -> None:
-    """Takes the slots from `first` on from every node of a group, or of one of its members."""
+def clear_slots(ctx: Context, epoch: int, address: str) -> None:
+    """Takes all slots from every node of a member of a group."""
     parent = group(ctx, epoch)
     for model_id in parent.sub_group_models if parent is not None else ():
-        for member in list(members(ctx, epoch, model_id)):
-            if address not in {"", member.member_address}:
-                continue
-            held = [node for node in member.ml_nodes if any(node.timeslot_allocation[first:])]
-            for node in held:
-                node.timeslot_allocation[first:] = [False] * len(node.timeslot_allocation[first:])
-            if held:
-                set_member(ctx, epoch, model_id, member)
+        found = member(ctx, epoch, model_id, address)
+        if found is not None and without_slots(found, PRE_POC_SLOT):
+            set_member(ctx, epoch, model_id, found)
+
+
+def without_slots(changed: ValidationWeight, first: int) -> bool:
+    """Takes the slots from `first` on from every node of a member; False where none was held."""
+    held = [node for node in changed.ml_nodes if any(node.timeslot_allocation[first:])]
+    for node in held:
+        node.timeslot_allocation[first:] = [False] * len(node.timeslot_allocation[first:])
+    return bool(held)
 
 
 def mark_validators_changed(ctx: Context) -> None:

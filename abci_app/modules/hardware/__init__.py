@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abci_app.kernel.module import Module
 from abci_app.modules.hardware import handlers, queries
+from abci_app.modules.hardware.frozen import Entry, freeze, registry_entries, thaw
 from abci_app.modules.hardware.genesis import DEFAULT_PARAMS, export_genesis, init_genesis, validate_genesis
 from abci_app.modules.hardware.registry import (
     all_nodes,
@@ -28,8 +29,10 @@ MODULE = Module("hardware", GenesisState, init_genesis, export_genesis, validate
 __all__ = [
     "DEFAULT_PARAMS",
     "MODULE",
+    "Entry",
     "all_nodes",
     "assigned_model",
+    "freeze",
     "get_node",
     "get_nodes_for_model",
     "get_participant",
@@ -43,5 +46,7 @@ __all__ = [
     "participants",
     "prune",
     "queries",
+    "registry_entries",
     "set_status",
+    "thaw",
 ]

@@ -16,6 +16,7 @@ from abci_app.modules.hardware.errors import (
     NotAParticipant,
     UnknownModels,
 )
+from abci_app.modules.hardware.frozen import keep_as_it_stands
 from abci_app.modules.hardware.registry import params
 from abci_app.modules.hardware.rules import diff_errors, params_errors, participant_errors, unknown_models
 from abci_app.modules.hardware.state import NODES, PARAMS, PARTICIPANTS
@@ -47,6 +48,7 @@ def submit_new_participant(ctx: Context, msg: MsgSubmitNewParticipant) -> None:
     if msg.validator_key:
         _check_key_free(ctx, msg)
 
+    keep_as_it_stands(ctx, msg.creator)
     former = PARTICIPANTS.get(ctx, msg.creator)
     participant = former or Participant(
         address=msg.creator, status=PARTICIPANT_STATUS_ACTIVE, height_joined=ctx.height
@@ -82,6 +84,7 @@ def submit_hardware_diff(ctx: Context, msg: MsgSubmitHardwareDiff) -> None:
     if errors:
         raise InvalidDiff("; ".join(errors))
 
+    keep_as_it_stands(ctx, msg.creator)
     for node_id in msg.removed:
         remove_node(ctx, msg.creator, node_id)
     for node in msg.new_or_modified:

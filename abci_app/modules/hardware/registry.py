@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.modules import models
+from abci_app.modules.hardware.frozen import keep_as_it_stands
 from abci_app.modules.hardware.state import (
     INVALID,
     KEY_HOLDERS,
@@ -53,6 +54,7 @@ def invalid_participants(ctx: Context) -> Iterator[str]:
 
 def set_status(ctx: Context, address: str, status: ParticipantStatus, reason: Reason, epoch: int) -> None:
     """Sets a participant's status; reason and epoch are kept of an INVALID one, and forgotten of others."""
+    keep_as_it_stands(ctx, address)
     participant = PARTICIPANTS.require(ctx, address)
     participant.status = status
     if status == PARTICIPANT_STATUS_INVALID:

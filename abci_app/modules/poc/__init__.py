@@ -14,7 +14,16 @@ from abci_app.modules.poc.keeper import (
     get_poc_batches_for_node,
 )
 from abci_app.modules.poc.rules import weight_performed
-from abci_app.modules.poc.steps import compute_new_weights, cut_preserved, drop_stage, prune
+from abci_app.modules.poc.steps import (
+    compute_new_weights,
+    cut_preserved,
+    decide_outcomes,
+    drop_stage,
+    prune,
+    scale_of,
+    unit_changed,
+    weigh,
+)
 from protocol.gen.evergrid.poc.v1.poc_pb2 import GenesisState
 
 __all__ = [
@@ -23,6 +32,7 @@ __all__ = [
     "calculate_node_weight",
     "compute_new_weights",
     "cut_preserved",
+    "decide_outcomes",
     "drop_stage",
     "explain_weight",
     "get_node_weight",
@@ -31,6 +41,9 @@ __all__ = [
     "handlers",
     "prune",
     "queries",
+    "scale_of",
+    "unit_changed",
+    "weigh",
     "weight_performed",
 ]
 

@@ -47,12 +47,15 @@ def is_invalid(participant: hardware_pb2.Participant | None) -> bool:
     return participant is not None and participant.status == hardware_pb2.PARTICIPANT_STATUS_INVALID
 
 
-def weighted_nodes(ctx: Context) -> Iterator[tuple[str, epochs_pb2.MLNodeInfo]]:
-    """(participant, node) of every node with weight in the effective group, even where it serves no model."""
+def weighted_nodes(ctx: Context, first: str, last: str) -> Iterator[tuple[str, epochs_pb2.MLNodeInfo]]:
+    """(participant, node) of every node with weight in the effective group, even where it serves no model.
+
+    Of the participants between two addresses, as they stood when the formation began.
+    """
     epoch = epochs.state(ctx).epoch_effective
     parent = epochs.group(ctx, epoch)
     for model_id in ("", *(parent.sub_group_models if parent is not None else ())):
-        for member in epochs.members(ctx, epoch, model_id):
+        for member in epochs.members_at_formation(ctx, epoch, model_id, first, last):
             for node in member.ml_nodes:
                 if node.poc_weight:
                     yield member.member_address, node

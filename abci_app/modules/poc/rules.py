@@ -141,26 +141,38 @@ def preserved_scale(
 
     (1, 1), which scales nothing, where no such node is.
     """
+    new, old = mined_again(participants, weights)
+    return (new, old) if old else (1, 1)
+
+
+def mined_again(
+    participants: Iterable[ParticipantFacts], weights: Mapping[str, Sequence[epochs_pb2.NodeWeight]]
+) -> tuple[int, int]:
+    """What these participants add to (M_new, M_old)."""
     new = old = 0
     for participant in participants:
         for node, weight in zip(participant.nodes, weights[participant.address], strict=True):
             if weight.weight_source == reasons_pb2.REASON_MINED and node.weight_old:
                 new += weight.poc_weight
                 old += node.weight_old
-    return (new, old) if old else (1, 1)
+    return new, old
 
 
-def weigh(
-    participants: Sequence[ParticipantFacts], *, scale_preserved: bool
-) -> tuple[dict[str, list[epochs_pb2.NodeWeight]], tuple[int, int]]:
-    """`new_weights`, and the (M_new, M_old) that preserved weights were scaled by; (1, 1): they were not."""
-    weights = {each.address: [node_weight(each, node) for node in each.nodes] for each in participants}
-    new, old = preserved_scale(participants, weights) if scale_preserved else (1, 1)
-    if (new, old) != (1, 1):
+def unscaled(participants: Iterable[ParticipantFacts]) -> dict[str, list[epochs_pb2.NodeWeight]]:
+    """By participant, the weight of each of its nodes before scaling."""
+    return {each.address: [node_weight(each, node) for node in each.nodes] for each in participants}
+
+
+def scaled_weights(
+    participants: Iterable[ParticipantFacts], scaled: tuple[int, int]
+) -> dict[str, list[epochs_pb2.NodeWeight]]:
+    """By participant, the weight of each of its nodes; preserved ones scaled by (M_new, M_old)."""
+    weights = unscaled(participants)
+    if scaled != (1, 1):
         for nodes in weights.values():
             for weight in nodes:
-                scale(weight, new, old)
-    return weights, (new, old)
+                scale(weight, *scaled)
+    return weights
 
 
 def scale(weight: epochs_pb2.NodeWeight, new: int, old: int) -> None:
@@ -176,7 +188,8 @@ def new_weights(
 
     With `scale_preserved`, preserved weights are translated into the unit of the new PoC.
     """
-    return weigh(participants, scale_preserved=scale_preserved)[0]
+    scaled = preserved_scale(participants, unscaled(participants)) if scale_preserved else (1, 1)
+    return scaled_weights(participants, scaled)
 
 
 def weighed(

@@ -11,6 +11,8 @@ from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from abci_app.kernel.collections import Map
     from abci_app.kernel.context import Context
 
@@ -25,14 +27,58 @@ _IN_TREE: tuple[Map[Any, Any], ...] = (
 
 
 def compute_new_weights(ctx: Context, record: epochs_pb2.EpochRecord) -> list[epochs_pb2.ActiveParticipant]:
-    """Who has weight in the next group, by address: decides the vote, then mined and preserved weights.
+    """Who has weight in the next group, by address: decides the vote, then weighs everyone at once."""
+    decide_outcomes(ctx, record)
+    everyone = hardware.registry_entries(ctx)
+    scaled = scale_of(ctx, record, everyone) if unit_changed(ctx, record) else (1, 1)
+    return weigh(ctx, record, everyone, scaled if scaled[1] else (1, 1))
 
-    Stores every outcome, and of every node its weight or why it has none.
+
+def decide_outcomes(ctx: Context, record: epochs_pb2.EpochRecord) -> int:
+    """At E: stores how the vote on each participant ends; returns how many."""
+    powers = epochs.voting_powers(ctx)
+    power_total = sum(powers.values())
+    # What members said that became INVALID since does not count.
+    fallen = keeper.invalid_since(ctx, keeper.validation_window(record)[0])
+    silenced = [judgements.of_validator(ctx, record.height_start, validator) for validator in fallen]
+    slots = keeper.validation_slots(ctx, record)
+    tallies = list(state.TALLIES.values(ctx, (record.height_start,)))
+    for tally in tallies:
+        for said in silenced:
+            if tally.participant in said:
+                keeper.add_to_tally(tally, said[tally.participant], -1)
+        outcome = rules.participant_outcome(tally, powers, power_total, slots)
+        state.OUTCOMES.set(ctx, (record.height_start, tally.participant), outcome)
+        if outcome.outcome != reasons_pb2.REASON_ACCEPTED:
+            _announce(ctx, record, outcome)
+    return len(tallies)
+
+
+def unit_changed(ctx: Context, record: epochs_pb2.EpochRecord) -> bool:
+    """Whether preserved weights have to be translated into the unit of the new PoC."""
+    return rules.unit_changed(epochs.effective_record(ctx).params, record.params)
+
+
+def scale_of(
+    ctx: Context, record: epochs_pb2.EpochRecord, entries: Sequence[hardware.Entry]
+) -> tuple[int, int]:
+    """What some participants add to (M_new, M_old); (0, 0) where none of their nodes counts."""
+    facts = _facts(ctx, record, entries)
+    return rules.mined_again(facts, rules.unscaled(facts))
+
+
+def weigh(
+    ctx: Context,
+    record: epochs_pb2.EpochRecord,
+    entries: Sequence[hardware.Entry],
+    scaled: tuple[int, int],
+) -> list[epochs_pb2.ActiveParticipant]:
+    """Who of some participants, neighbours in the registry, has weight in the next group, by address.
+
+    Stores of every node its weight or why it has none. `scaled` is (M_new, M_old), or (1, 1).
     """
-    outcomes = _decide(ctx, record)
-    facts = _facts(ctx, record, outcomes)
-    effective = epochs.effective_record(ctx)
-    weights, scaled = rules.weigh(facts, scale_preserved=rules.unit_changed(effective.params, record.params))
+    facts = _facts(ctx, record, entries)
+    weights = rules.scaled_weights(facts, scaled)
     for participant_facts in facts:
         address = participant_facts.address
         for node, weight in zip(participant_facts.nodes, weights[address], strict=True):
@@ -40,31 +86,10 @@ def compute_new_weights(ctx: Context, record: epochs_pb2.EpochRecord) -> list[ep
             state.WEIGHTS.set(ctx, key, rules.weighed(participant_facts, node, weight, scaled))
 
     active = rules.active_participants(weights)
+    urls = {each.participant.address: each.participant.url for each in entries}
     for each in active:
-        participant = hardware.get_participant(ctx, each.address)
-        assert participant is not None, "weight comes from the nodes of participants"
-        each.url = participant.url
+        each.url = urls[each.address]
     return active
-
-
-def _decide(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, reasons_pb2.Reason]:
-    powers = epochs.voting_powers(ctx)
-    power_total = sum(powers.values())
-    # What members said that became INVALID since does not count.
-    fallen = keeper.invalid_since(ctx, keeper.validation_window(record)[0])
-    silenced = [judgements.of_validator(ctx, record.height_start, validator) for validator in fallen]
-    slots = keeper.validation_slots(ctx, record)
-    outcomes = {}
-    for (_, participant), tally in list(state.TALLIES.walk(ctx, (record.height_start,))):
-        for said in silenced:
-            if participant in said:
-                keeper.add_to_tally(tally, said[participant], -1)
-        outcome = rules.participant_outcome(tally, powers, power_total, slots)
-        state.OUTCOMES.set(ctx, (record.height_start, participant), outcome)
-        outcomes[participant] = outcome.outcome
-        if outcome.outcome != reasons_pb2.REASON_ACCEPTED:
-            _announce(ctx, record, outcome)
-    return outcomes
 
 
 def _announce(ctx: Context, record: epochs_pb2.EpochRecord, outcome: poc_pb2.PocOutcome) -> None:
@@ -76,28 +101,35 @@ _NOT_IN_GROUP = epochs_pb2.MLNodeInfo()
 
 
 def _facts(
-    ctx: Context, record: epochs_pb2.EpochRecord, outcomes: dict[str, reasons_pb2.Reason]
+    ctx: Context, record: epochs_pb2.EpochRecord, entries: Sequence[hardware.Entry]
 ) -> list[rules.ParticipantFacts]:
+    if not entries:
+        return []
+    height_start = record.height_start
+    first, last = entries[0].participant.address, entries[-1].participant.address
     snapshot: dict[str, dict[str, epochs_pb2.MLNodeInfo]] = {}
-    for address, info in keeper.weighted_nodes(ctx):
+    for address, info in keeper.weighted_nodes(ctx, first, last):
         snapshot.setdefault(address, {})[info.node_id] = info
     nonces: dict[str, dict[str, int]] = {}
-    for each in state.NODES.values(ctx, (record.height_start,)):
+    for each in state.NODES.values(ctx, (height_start,), start=(height_start, first, "")):
+        if each.participant > last:
+            break
         nonces.setdefault(each.participant, {})[each.node_id] = each.nonces_total
-    registered = hardware.nodes_by_participant(ctx)
-    return [
-        rules.ParticipantFacts(
-            address=participant.address,
-            nodes=_node_facts(
-                [each.node.node_id for each in registered.get(participant.address, ())],
-                nonces.get(participant.address, {}),
-                snapshot.get(participant.address, {}),
-            ),
-            outcome=outcomes.get(participant.address, reasons_pb2.REASON_UNSPECIFIED),
-            barred=keeper.is_invalid(participant),
+    outcomes = {}
+    for outcome in state.OUTCOMES.values(ctx, (height_start,), start=(height_start, first)):
+        if outcome.participant > last:
+            break
+        outcomes[outcome.participant] = outcome.outcome
+    facts = []
+    for entry in entries:
+        address = entry.participant.address
+        nodes = _node_facts(
+            [each.node.node_id for each in entry.nodes], nonces.get(address, {}), snapshot.get(address, {})
         )
-        for participant in hardware.participants(ctx)
-    ]
+        outcome_known = outcomes.get(address, reasons_pb2.REASON_UNSPECIFIED)
+        barred = keeper.is_invalid(entry.participant)
+        facts.append(rules.ParticipantFacts(address, nodes, outcome_known, barred))
+    return facts
 
 
 def _node_facts(

@@ -26,9 +26,10 @@ Preserved = dict[tuple[str, str], "NodeWeight"]
 def validate_throughput_performance(
     ctx: Context, record: EpochRecord, participants: list[ActiveParticipant]
 ) -> list[ActiveParticipant]:
-    """At E, behind the weights: who is left with weight once those pay who missed requests in a short model.
+    """Behind the weights: who is left with weight once those pay who missed requests in a short model.
 
-    Does nothing unless `validate_throughput` is on.
+    May be called for some participants after others; the traces join. Does nothing unless
+    `validate_throughput` is on.
     """
     if not record.params.uptime.validate_throughput:
         return participants
@@ -43,6 +44,14 @@ def validate_throughput_performance(
     return [each for each in participants if _keeps_weight(each)]
 
 
+def begin_throughput_validation(ctx: Context, record: EpochRecord) -> None:
+    """At E, before the weights: judges the models; what a PoC left that was dropped is void."""
+    for key in list(state.VALIDATED.walk(ctx, (record.index,))):
+        state.VALIDATED.remove(ctx, key)
+        state.THROUGHPUT_VALIDATIONS.remove(ctx, key)
+    validate_throughput_performance(ctx, record, [])
+
+
 def _validate_model(ctx: Context, record: EpochRecord, subgroup: EpochGroup, preserved: Preserved) -> None:
     checked = performance.throughput_performance(
         subgroup.model_id,
@@ -51,13 +60,15 @@ def _validate_model(ctx: Context, record: EpochRecord, subgroup: EpochGroup, pre
         _served(ctx, record, subgroup, preserved),
         record.params.uptime,
     )
-    checked.epoch_index, checked.height = record.index, ctx.height
+    checked.epoch_index = record.index
+    checked.height = epochs.stage_heights(record.params.epoch, record.height_start).validation_end
+    first = not state.VALIDATED.has(ctx, (record.index, subgroup.model_id))
     keep_validation(ctx, checked)
     for each in checked.nodes:
         if each.reason == REASON_THROUGHPUT_SHORTFALL:
             node = preserved[each.participant, each.node_id]
             poc.cut_preserved(ctx, record, each.participant, node, (each.finished, each.missed))
-    if checked.short:
+    if checked.short and first:
         ctx.emit(
             "throughput_shortfall",
             epoch=record.index,
@@ -72,7 +83,12 @@ def _served(
 ) -> list[performance.Served]:
     """The nodes that served the model through this PoC and were preserved, by participant."""
     served: list[performance.Served] = []
-    for member in epochs.members(ctx, subgroup.epoch_index, subgroup.model_id):
+    addresses = [address for address, _ in preserved]
+    if not addresses:
+        return served
+    for member in epochs.members_at_formation(
+        ctx, subgroup.epoch_index, subgroup.model_id, addresses[0], addresses[-1]
+    ):
         address = member.member_address
         serving = [node.node_id for node in member.ml_nodes if any(node.timeslot_allocation[POC_SLOT:])]
         finished, missed = inference.poc_requests(ctx, record.height_start, subgroup.model_id, address)
@@ -94,7 +110,10 @@ def _keeps_weight(participant: ActiveParticipant) -> bool:
 
 
 def keep_validation(ctx: Context, validation: ThroughputValidation) -> None:
-    """Stores a check with its trace."""
+    """Stores a check with its trace, behind what was kept of other participants."""
     key = (validation.epoch_index, validation.model_id)
     state.VALIDATED.add(ctx, key)
-    state.THROUGHPUT_VALIDATIONS.set(ctx, key, validation)
+    before = state.THROUGHPUT_VALIDATIONS.get(ctx, key)
+    if before is not None:
+        before.nodes.extend(validation.nodes)
+    state.THROUGHPUT_VALIDATIONS.set(ctx, key, before or validation)

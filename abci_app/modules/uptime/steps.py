@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.fixed import U64_MAX
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from abci_app.kernel.context import Context
 
 SLOTS = 2
+# Behind every address.
+ADDRESS_END = "\x7f"
 
 
 # throughput
@@ -167,7 +170,7 @@ class _Facts:
     models: frozenset[str]
     # By participant and node_id.
     registered: dict[tuple[str, str], hardware_pb2.RegisteredNode]
-    preserved: dict[tuple[str, str], int]
+    preserved: dict[str, dict[str, int]]
     invalid: frozenset[str]
     availability: Mapping[str, inference.Availability]
     # By participant, the nodes with maintenance announced for the PoC period.
@@ -179,7 +182,7 @@ class _Facts:
         return _Facts(
             models=frozenset(model.id for model in models.models_for_formation(ctx)),
             registered={(each.participant, each.node.node_id): each for each in hardware.all_nodes(ctx)},
-            preserved=dict(state.LAST_PRESERVED.walk(ctx)),
+            preserved=dict(_preserved(ctx)),
             invalid=frozenset(hardware.invalid_participants(ctx)),
             availability=inference.availabilities(ctx, epochs.state(ctx).epoch_effective),
             down=maintenance.down_between(ctx, at.start, at.switch - 1),
@@ -201,7 +204,7 @@ def _demand(
             node_id=node.node_id,
             throughput=node.throughput,
             sequence=node.sequence,
-            epoch_preserved=known.preserved.get((member.member_address, node.node_id), 0),
+            epoch_preserved=known.preserved.get(member.member_address, {}).get(node.node_id, 0),
             reason=rules.eligibility(facts, params, anyone_served=anyone_served),
             facts=facts,
         )
@@ -271,15 +274,52 @@ def _write_slots(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None:
 
 def remember_preserved(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     """After formation: notes who was preserved for this epoch, and forgets what lies past the retention."""
-    oldest = record.index - max(1, record.params.epoch.retention_epochs)
-    for key, epoch in list(state.LAST_PRESERVED.walk(ctx)):
-        if epoch < oldest:
-            state.LAST_PRESERVED.remove(ctx, key)
+    remember_preserved_behind(ctx, record, "", None)
+
+
+def remember_preserved_behind(
+    ctx: Context, record: epochs_pb2.EpochRecord, after: str, budget: int | None
+) -> tuple[int, str]:
+    """The same for so many members of the effective group behind an address.
+
+    Returns how many there were, and the last of them: less than the budget means that none is left.
+    """
+    epoch = epochs.state(ctx).epoch_effective
+    chunk = [each.member_address for each in islice(epochs.members(ctx, epoch, after=after), budget)]
+    is_last = budget is None or len(chunk) < budget
+    first, last = after + "\x01", ADDRESS_END if is_last else chunk[-1]
+    serving: dict[str, dict[str, int]] = {}
     for group in _subgroups(ctx):
-        for member in epochs.members(ctx, group.epoch_index, group.model_id):
+        for member in epochs.members_at_formation(ctx, epoch, group.model_id, first, last):
             for node in member.ml_nodes:
                 if _has_slot(node, epochs_pb2.POC_SLOT):
-                    state.LAST_PRESERVED.set(ctx, (member.member_address, node.node_id), record.index)
+                    serving.setdefault(member.member_address, {})[node.node_id] = record.index
+    oldest = record.index - max(1, record.params.epoch.retention_epochs)
+    former = {address: nodes for address, nodes in _preserved(ctx, first) if address <= last}
+    for address in sorted({*former, *serving}):
+        before = former.get(address, {})
+        kept = {node_id: at for node_id, at in before.items() if at >= oldest}
+        set_last_preserved(ctx, address, before, {**kept, **serving.get(address, {})})
+    return len(chunk), chunk[-1] if chunk else after
+
+
+def _preserved(ctx: Context, first: str = "") -> Iterator[tuple[str, dict[str, int]]]:
+    """By participant, from an address on: the epoch for whose PoC each node was preserved last."""
+    for address, nodes in state.LAST_PRESERVED.walk(ctx, start=first):
+        yield address, {each.node_id: each.epoch_index for each in nodes.nodes}
+
+
+def set_last_preserved(
+    ctx: Context, address: str, before: Mapping[str, int], after: Mapping[str, int]
+) -> None:
+    """Writes for which epochs a participant's nodes were preserved last, where that changed."""
+    if after == before:
+        return
+    if not after:
+        state.LAST_PRESERVED.remove(ctx, address)
+        return
+    nodes = [uptime_pb2.PreservedNode(node_id=each, epoch_index=after[each]) for each in sorted(after)]
+    state.LAST_PRESERVED.set(ctx, address, uptime_pb2.PreservedNodes(nodes=nodes))
 
 
 def prune(ctx: Context, budget: int) -> int:

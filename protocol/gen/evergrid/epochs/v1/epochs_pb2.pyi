@@ -16,8 +16,29 @@ class TimeSlot(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRE_POC_SLOT: _ClassVar[TimeSlot]
     POC_SLOT: _ClassVar[TimeSlot]
+
+class FormationPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FORMATION_PHASE_UNSPECIFIED: _ClassVar[FormationPhase]
+    FORMATION_PHASE_SCALE: _ClassVar[FormationPhase]
+    FORMATION_PHASE_MEMBERS: _ClassVar[FormationPhase]
+    FORMATION_PHASE_SWEEP: _ClassVar[FormationPhase]
+    FORMATION_PHASE_POWERS: _ClassVar[FormationPhase]
+    FORMATION_PHASE_DECIDE: _ClassVar[FormationPhase]
+    FORMATION_PHASE_REMEMBER: _ClassVar[FormationPhase]
+    FORMATION_PHASE_CLEAR_MEMBERS: _ClassVar[FormationPhase]
+    FORMATION_PHASE_CLEAR_SLOTS: _ClassVar[FormationPhase]
 PRE_POC_SLOT: TimeSlot
 POC_SLOT: TimeSlot
+FORMATION_PHASE_UNSPECIFIED: FormationPhase
+FORMATION_PHASE_SCALE: FormationPhase
+FORMATION_PHASE_MEMBERS: FormationPhase
+FORMATION_PHASE_SWEEP: FormationPhase
+FORMATION_PHASE_POWERS: FormationPhase
+FORMATION_PHASE_DECIDE: FormationPhase
+FORMATION_PHASE_REMEMBER: FormationPhase
+FORMATION_PHASE_CLEAR_MEMBERS: FormationPhase
+FORMATION_PHASE_CLEAR_SLOTS: FormationPhase
 
 class EpochState(_message.Message):
     __slots__ = ("epoch_effective", "height_effective", "height_next_poc", "extensions")
@@ -130,6 +151,50 @@ class ValidationWeight(_message.Message):
     url: str
     proved_weight: int
     def __init__(self, member_address: _Optional[str] = ..., weight: _Optional[int] = ..., ml_nodes: _Optional[_Iterable[_Union[MLNodeInfo, _Mapping]]] = ..., voting_power: _Optional[int] = ..., validator_key: _Optional[bytes] = ..., url: _Optional[str] = ..., proved_weight: _Optional[int] = ...) -> None: ...
+
+class FormationTotals(_message.Message):
+    __slots__ = ("model_id", "weight", "throughput", "voting_power", "members", "served")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
+    VOTING_POWER_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    SERVED_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    weight: int
+    throughput: int
+    voting_power: int
+    members: int
+    served: bool
+    def __init__(self, model_id: _Optional[str] = ..., weight: _Optional[int] = ..., throughput: _Optional[int] = ..., voting_power: _Optional[int] = ..., members: _Optional[int] = ..., served: bool = ...) -> None: ...
+
+class Formation(_message.Message):
+    __slots__ = ("epoch_index", "height", "height_start", "phase", "cursor", "cursor_model", "models", "totals", "scale_new", "scale_old", "scaled", "power_limit")
+    EPOCH_INDEX_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_START_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    SCALE_NEW_FIELD_NUMBER: _ClassVar[int]
+    SCALE_OLD_FIELD_NUMBER: _ClassVar[int]
+    SCALED_FIELD_NUMBER: _ClassVar[int]
+    POWER_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    epoch_index: int
+    height: int
+    height_start: int
+    phase: FormationPhase
+    cursor: str
+    cursor_model: str
+    models: _containers.RepeatedCompositeFieldContainer[_models_pb2.Model]
+    totals: _containers.RepeatedCompositeFieldContainer[FormationTotals]
+    scale_new: bytes
+    scale_old: bytes
+    scaled: bool
+    power_limit: int
+    def __init__(self, epoch_index: _Optional[int] = ..., height: _Optional[int] = ..., height_start: _Optional[int] = ..., phase: _Optional[_Union[FormationPhase, str]] = ..., cursor: _Optional[str] = ..., cursor_model: _Optional[str] = ..., models: _Optional[_Iterable[_Union[_models_pb2.Model, _Mapping]]] = ..., totals: _Optional[_Iterable[_Union[FormationTotals, _Mapping]]] = ..., scale_new: _Optional[bytes] = ..., scale_old: _Optional[bytes] = ..., scaled: bool = ..., power_limit: _Optional[int] = ...) -> None: ...
 
 class EpochGroupData(_message.Message):
     __slots__ = ("group", "validation_weights")

@@ -132,6 +132,20 @@ class ThroughputValidation(_message.Message):
     height: int
     def __init__(self, epoch_index: _Optional[int] = ..., model_id: _Optional[str] = ..., expected: _Optional[int] = ..., real: _Optional[int] = ..., min_throughput_ratio_bps: _Optional[int] = ..., short: bool = ..., nodes: _Optional[_Iterable[_Union[ServingPerformance, _Mapping]]] = ..., height: _Optional[int] = ...) -> None: ...
 
+class PreservedNodes(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[PreservedNode]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[PreservedNode, _Mapping]]] = ...) -> None: ...
+
+class PreservedNode(_message.Message):
+    __slots__ = ("node_id", "epoch_index")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_INDEX_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    epoch_index: int
+    def __init__(self, node_id: _Optional[str] = ..., epoch_index: _Optional[int] = ...) -> None: ...
+
 class QuerySlotAllocationsRequest(_message.Message):
     __slots__ = ("epoch_index",)
     EPOCH_INDEX_FIELD_NUMBER: _ClassVar[int]
