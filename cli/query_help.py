@@ -77,6 +77,7 @@ HELP = {
     "poc node-nonces": "How many nonces each node has in a stage.",
     "poc node-weight": "The weight that a node got from a stage, and where from.",
     "poc validations": "Verdicts, tallies and outcomes of a stage.",
+    "poc voters": "Who votes in the stage that is validated, and how many slots are drawn.",
     "rewards coverage": "Whether a participant covers all models of an epoch.",
     "rewards emission": "What was minted so far, and the next reward.",
     "rewards settle-amounts": "What each participant got for an epoch, and why.",
