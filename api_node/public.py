@@ -280,5 +280,6 @@ def describe_status(orchestrator: Orchestrator) -> dict[str, Any]:
         "chain_lag_blocks": max(0, watcher.height - view.height) if view else None,
         "epoch_index": view.effective.epoch_index if view else None,
         "messages_waiting": orchestrator.sender.outbox.waiting(),
+        "maintenance": [plain(window) for window in view.windows] if view else [],
         "version": package_version(),
     }

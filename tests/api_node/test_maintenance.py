@@ -222,6 +222,8 @@ async def test_a_request_in_flight_ends_well_while_the_node_drains_and_others_ro
         described = alice.node.broker.describe()[0]["state"]
         assert (described["current_status"], described["reason"]) == ("maintenance", "maintenance")
         assert described["height_deadline"] == 14
+        (shown,) = (await alice.get("status"))["maintenance"]
+        assert (shown["node_id"], shown["height_from"], shown["height_to"]) == ("alice1", 12, 14)
         metrics = (await alice.http.get(f"{alice.url(3)}/metrics")).text
         assert 'apinode_mlnode_state{node_id="alice1",state="maintenance"} 1.0' in metrics
         assert 'apinode_mlnode_deadline_height{node_id="alice1"} 14.0' in metrics
