@@ -393,7 +393,7 @@ def test_with_validation_slots_each_drawn_slot_is_one_vote() -> None:
 
     assert tally(ctx, "bob").honest_slots == slots["alice"]
     new_weights(ctx)
-    accepted = 2 * slots["alice"] > 8
+    accepted = 3 * slots["alice"] > 8
     assert (outcome_of(ctx, "bob") == reasons.REASON_ACCEPTED) == accepted
     assert state.OUTCOMES.require(ctx, (S, "bob")).slots == 8
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import comb
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,14 +129,47 @@ def test_a_newcomer_is_judged_by_all_the_power_there_is() -> None:
     assert outcome(tally, POWERS_EPOCH_7) == (REASON_ACCEPTED, 1100)
 
 
-def test_drawn_slots_accept_only_with_more_than_half_of_all_slots() -> None:
-    assert slots_outcome(honest=128, fraud=0, slots=256) == REASON_UNDECIDED
-    assert slots_outcome(honest=129, fraud=127, slots=256) == REASON_ACCEPTED
-    assert slots_outcome(honest=80, fraud=90, slots=256) == REASON_FRAUD
+def test_drawn_slots_decide_by_more_than_a_third_of_them_and_a_lead_of_more_than_a_tenth() -> None:
+    assert slots_outcome(honest=85, fraud=0, slots=256) == REASON_UNDECIDED
+    assert slots_outcome(honest=86, fraud=0, slots=256) == REASON_ACCEPTED
+    assert slots_outcome(honest=125, fraud=100, slots=256) == REASON_UNDECIDED
+    assert slots_outcome(honest=126, fraud=100, slots=256) == REASON_ACCEPTED
+    assert slots_outcome(honest=80, fraud=105, slots=256) == REASON_UNDECIDED
+    assert slots_outcome(honest=79, fraud=105, slots=256) == REASON_FRAUD
+    assert slots_outcome(honest=0, fraud=85, slots=256) == REASON_UNDECIDED
+
+
+def test_drawn_slots_accept_the_honest_and_no_cheats_while_the_hostile_are_a_third_at_most() -> None:
+    # Given 256 slots that fall by power, of which 30 % is hostile and 20 % silent
+    accepted, condemned = odds(256, honest_bps=5_000, hostile_bps=3_000)
+
+    # Then an honest participant is accepted in 97 of 100 PoCs, and condemned less than once in 10^7;
+    # a cheat, of whom the hostile say the opposite, has the same odds the other way round
+    assert accepted == pytest.approx(0.9666, abs=1e-4)
+    assert condemned == pytest.approx(2.9e-8, rel=0.02)
+
+    # And with nobody silent it is once in 10^16
+    assert odds(256, honest_bps=7_000, hostile_bps=3_000)[1] == pytest.approx(6.8e-17, rel=0.02)
+
+    # And 64 slots are too few for that
+    assert odds(64, honest_bps=5_000, hostile_bps=3_000) == pytest.approx((0.8168, 3.2e-3), rel=0.02)
+
+
+def odds(slots: int, honest_bps: int, hostile_bps: int) -> tuple[float, float]:
+    """The probabilities that an honest participant is accepted and condemned, over all draws of slots."""
+    rest = 10_000 - honest_bps - hostile_bps
+    found = dict.fromkeys((REASON_ACCEPTED, REASON_FRAUD, REASON_UNDECIDED), 0)
+    for honest in range(slots + 1):
+        for fraud in range(slots + 1 - honest):
+            ways = comb(slots, honest) * comb(slots - honest, fraud)
+            ways *= honest_bps**honest * hostile_bps**fraud * rest ** (slots - honest - fraud)
+            found[slots_outcome(honest, fraud, slots)] += ways
+    whole = 10_000**slots
+    return found[REASON_ACCEPTED] / whole, found[REASON_FRAUD] / whole
 
 
 def test_with_slots_the_power_behind_them_does_not_count_again() -> None:
-    tally = PocTally(participant="bob", honest_power=440, honest_slots=3, fraud_slots=0)
+    tally = PocTally(participant="bob", honest_power=440, honest_slots=2, fraud_slots=0)
 
     assert outcome(tally, POWERS_EPOCH_7, slots=8)[0] == REASON_UNDECIDED
 
@@ -162,12 +198,12 @@ def test_accepted_and_fraud_exclude_each_other_when_sides_are_swapped(
 
 @given(st.integers(0, 256), st.integers(0, 256))
 def test_slots_accept_and_condemn_by_opposite_majorities(honest: int, fraud: int) -> None:
-    found = slots_outcome(honest, fraud, 256)
+    found, swapped = slots_outcome(honest, fraud, 256), slots_outcome(fraud, honest, 256)
 
-    assert (found == REASON_ACCEPTED) == (honest > 128)
-    if found == REASON_FRAUD:
-        assert fraud > honest
-        assert honest <= 128
+    assert (found == REASON_ACCEPTED) == (swapped == REASON_FRAUD)
+    if found == REASON_ACCEPTED:
+        assert honest > fraud
+        assert vote_outcome(honest, fraud, 256) == REASON_ACCEPTED
 
 
 # weights
