@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BPS = 10_000
-# Measured between float32 and bfloat16 of one model, and between a CPU and a GPU: docs/performance.md.
+# With it answers in bfloat16, judged in float32, have the whole value: decision 0007.
 SLACK_NATS = 0.25
 # One honest answer in 30,000 is beyond it by chance alone.
 DEVIATIONS = 4.0
