@@ -33,7 +33,7 @@ PRUNED: tuple[tuple[str, Callable[[Context, int], int]], ...] = (
     ("rewards", rewards.prune),
     ("epochs", epochs.prune),
     ("guardians", epochs.prune_guardians),
-    ("hardware", hardware.prune),
+    ("hardware", epochs.prune_given_up_keys),
     ("authz", authz.prune),
     ("maintenance", maintenance.prune),
     ("collateral", collateral.prune),

@@ -130,7 +130,11 @@ def test_a_key_that_was_given_up_is_refused_to_others_within_evidence_age_and_fr
         assert deliver(attempt, joining("alice")) is None
         assert deliver(attempt, joining("bob", key_of="alice-2")) is not None
         assert deliver(attempt, joining("alice", key_of="alice-2")) is None
-    assert deliver(at(ctx, 6 + age + 1), joining("bob", key_of="alice")) is None
+    late = at(ctx, 6 + age + 1)
+    assert deliver(late, joining("bob", key_of="alice")) is not None  # it may be in use until it is looked at
+    assert hardware.prune(late, 10, unused) == 1
+    assert deliver(at(late, late.height + age), joining("bob", key_of="alice")) is not None
+    assert deliver(at(late, late.height + age + 1), joining("bob", key_of="alice")) is None
 
 
 def test_a_given_up_key_still_leads_to_its_participant_until_it_is_pruned() -> None:
@@ -143,10 +147,17 @@ def test_a_given_up_key_still_leads_to_its_participant_until_it_is_pruned() -> N
         assert holder is not None
         assert holder.address == who("alice")
 
-    assert hardware.prune(ctx, 10) == 0
-    assert hardware.prune(late, 10) == 1
+    assert hardware.prune(ctx, 10, unused) == 0
+    assert hardware.prune(late, 10, unused) == 1
     address = consensus_address(validator_key("alice"))
-    assert hardware.participant_by_consensus_address(late, address) is None
+    assert hardware.participant_by_consensus_address(late, address) is not None
+    last = at(late, late.height + hardware.params(ctx).evidence_age + 1)
+    assert hardware.prune(last, 10, unused) == 1
+    assert hardware.participant_by_consensus_address(last, address) is None
+
+
+def unused(_retired: pb.RetiredKey) -> bool:
+    return False
 
 
 names = st.sampled_from(["p", "q", "r"])

@@ -180,7 +180,7 @@ def test_behind_a_first_node_that_was_waived_nodes_that_leave_their_owner_one_to
 
 
 def test_behind_a_first_node_that_was_waived_no_other_participant_serves_with_all_its_nodes() -> None:
-    # Given three participants with a node of Y or Z each and carol's two small ones beside many of a fourth model
+    # Given alice with one node of Y, bob with one of many of Z, carol with two small ones of Z
     demands = [
         ModelDemand("Y", 10, 100, (node("a1", "alice", 10, 1),)),
         ModelDemand(

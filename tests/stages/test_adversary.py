@@ -361,7 +361,7 @@ def test_many_given_up_keys_cost_a_block_nothing_until_they_are_forgotten_in_ord
     chain.block()
     ctx = chain.context()
 
-    hardware.prune(ctx, 100)
+    hardware.prune(ctx, 100, lambda _retired: False)
     used = ctx.gas.used
     chain.run_to(23)
 

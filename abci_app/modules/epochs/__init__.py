@@ -41,6 +41,7 @@ from abci_app.modules.epochs.groups import (
     upcoming_record,
     voting_powers,
 )
+from abci_app.modules.epochs.keys import prune_given_up_keys
 from abci_app.modules.epochs.profiles import default_params
 from abci_app.modules.epochs.rules import STAGES, StageHeights, params_errors, power_cap, stage_heights
 from abci_app.modules.epochs.slots import serving_nodes, slot_in_force, slots_in_force
@@ -105,6 +106,7 @@ __all__ = [
     "power_cap",
     "profiles",
     "prune",
+    "prune_given_up_keys",
     "prune_guardians",
     "publish_group",
     "queries",

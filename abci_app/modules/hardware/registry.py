@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from abci_app.modules import models
@@ -16,7 +17,7 @@ from abci_app.modules.hardware.state import (
     RETIRED_AT,
     RETIRED_KEYS,
 )
-from abci_app.modules.hardware.writes import forget_retired
+from abci_app.modules.hardware.writes import review_retired
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
     PARTICIPANT_STATUS_INVALID,
     Params,
@@ -27,9 +28,10 @@ from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
 from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_UNSPECIFIED, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.hardware.v1.hardware_pb2 import RetiredKey
 
 
 def params(ctx: Context) -> Params:
@@ -122,13 +124,11 @@ def in_order(nodes: Iterable[RegisteredNode]) -> list[RegisteredNode]:
     return sorted(nodes, key=lambda each: (each.participant, each.sequence))
 
 
-def prune(ctx: Context, budget: int) -> int:
-    """Forgets given-up keys past evidence age, at most so many; returns how many."""
+def prune(ctx: Context, budget: int, in_use: Callable[[RetiredKey], bool]) -> int:
+    """Forgets given-up keys an evidence age after their last use, at most so many; returns how many."""
     oldest = ctx.height - params(ctx).evidence_age
-    done = 0
-    for height, address in RETIRED_AT.walk(ctx):
-        if height >= oldest or done >= budget:
-            break
-        forget_retired(ctx, address)
-        done += 1
-    return done
+    due = takewhile(lambda entry: entry[0] < oldest, RETIRED_AT.walk(ctx))
+    addresses = [address for _, address in islice(due, max(0, budget))]
+    for address in addresses:
+        review_retired(ctx, address, in_use=in_use(RETIRED_KEYS.require(ctx, address)))
+    return len(addresses)

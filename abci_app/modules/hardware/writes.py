@@ -55,7 +55,9 @@ def replace_key(ctx: Context, participant: str, former: bytes, validator_key: by
     if former:
         address = consensus_address(former)
         KEY_HOLDERS.remove(ctx, address)
-        retire_key(ctx, RetiredKey(validator_key=former, participant=participant, height_retired=ctx.height))
+        retired = RetiredKey(validator_key=former, participant=participant, height_retired=ctx.height)
+        retired.watched = True
+        retire_key(ctx, retired)
     address = consensus_address(validator_key)
     forget_retired(ctx, address)
     KEY_HOLDERS.set(ctx, address, participant)
@@ -76,6 +78,19 @@ def forget_retired(ctx: Context, address: bytes) -> None:
         RETIRED_AT.remove(ctx, (retired.height_retired, address))
 
 
+def review_retired(ctx: Context, address: bytes, *, in_use: bool) -> None:
+    """Forgets a given-up key whose time ran out; one that was in use till now is kept for as long again.
+
+    A group keeps the keys that it was formed with, however long its epoch is extended: what its members do in
+    blocks must lead to them, whatever evidence age governance has set.
+    """
+    retired = RETIRED_KEYS.require(ctx, address)
+    forget_retired(ctx, address)
+    if in_use or retired.watched:
+        retired.watched, retired.height_retired = in_use, ctx.height
+        retire_key(ctx, retired)
+
+
 def key_holder(ctx: Context, validator_key: bytes, evidence_age: int) -> str | None:
     """Who holds the key, or held it within evidence age."""
     address = consensus_address(validator_key)
@@ -83,7 +98,9 @@ def key_holder(ctx: Context, validator_key: bytes, evidence_age: int) -> str | N
     if holder is not None:
         return holder
     retired = RETIRED_KEYS.get(ctx, address)
-    if retired is None or ctx.height - retired.height_retired > evidence_age:
+    if retired is None:
+        return None
+    if not retired.watched and ctx.height - retired.height_retired > evidence_age:
         return None
     return retired.participant
 

@@ -188,8 +188,8 @@ class _VotingGuard:
     def forbids(self, participant: str, *, first_of_model: bool) -> tuple[bool, int]:
         """Whether a participant's next node must mine, and the power that would else be held.
 
-        A node adds nothing to what is held unless it is its participant's last: behind a first node that was
-        waived, those that leave their participant one to mine would else all be kept from serving for nothing.
+        A node adds nothing to what is held unless it is its participant's last to mine: behind a first node
+        that was waived, all the others would else be kept from serving for nothing.
         """
         completed = self._power_completed(participant)
         held = self.power_held + completed

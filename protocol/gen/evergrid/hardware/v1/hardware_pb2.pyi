@@ -61,14 +61,16 @@ class Participant(_message.Message):
     def __init__(self, address: _Optional[str] = ..., url: _Optional[str] = ..., validator_key: _Optional[bytes] = ..., worker_key: _Optional[str] = ..., public_key: _Optional[bytes] = ..., status: _Optional[_Union[ParticipantStatus, str]] = ..., height_joined: _Optional[int] = ..., status_reason: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., height_invalid: _Optional[int] = ..., epoch_invalid: _Optional[int] = ...) -> None: ...
 
 class RetiredKey(_message.Message):
-    __slots__ = ("validator_key", "participant", "height_retired")
+    __slots__ = ("validator_key", "participant", "height_retired", "watched")
     VALIDATOR_KEY_FIELD_NUMBER: _ClassVar[int]
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_RETIRED_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
     validator_key: bytes
     participant: str
     height_retired: int
-    def __init__(self, validator_key: _Optional[bytes] = ..., participant: _Optional[str] = ..., height_retired: _Optional[int] = ...) -> None: ...
+    watched: bool
+    def __init__(self, validator_key: _Optional[bytes] = ..., participant: _Optional[str] = ..., height_retired: _Optional[int] = ..., watched: bool = ...) -> None: ...
 
 class Hardware(_message.Message):
     __slots__ = ("type", "count", "memory_mib")
