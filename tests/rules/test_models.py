@@ -24,6 +24,7 @@ def test_a_model_without_a_repository_needs_no_commit() -> None:
         ({"throughput_per_nonce": 0}, "throughput_per_nonce must be 1 to 1000000000000"),
         ({"throughput_per_nonce": 10**12 + 1}, "throughput_per_nonce must be 1 to 1000000000000"),
         ({"hf_repo": "org/x"}, "hf_commit is no hex id of 40 or 64 lower-case digits"),
+        ({"hf_commit": "ab" * 20}, "hf_commit is given without a hf_repo"),
         ({"hf_commit": "main"}, "hf_commit is no hex id of 40 or 64 lower-case digits"),
         ({"model_args": ["--trust-remote-code"]}, "model_args: --trust-remote-code is not allowed"),
         ({"validation_threshold": 10_001}, "validation_threshold is above 10000"),

@@ -38,6 +38,8 @@ def model_errors(model: Model) -> list[str]:
     # What is built on the spot has no repository and no commit; all else is pinned.
     if (model.hf_commit or model.hf_repo) and not _COMMIT.fullmatch(model.hf_commit):
         errors.append("hf_commit is no hex id of 40 or 64 lower-case digits")
+    elif model.hf_commit and not model.hf_repo:
+        errors.append("hf_commit is given without a hf_repo")
     errors += (f"model_args: {error}" for error in argument_errors(model.model_args))
     # The bound keeps sums over many nodes within 64 bits; it is a million tokens per nonce.
     if not 0 < model.throughput_per_nonce <= TRILLION:
