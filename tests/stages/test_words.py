@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import stages
+from abci_app import formation, stages
 from abci_app.modules import epochs, hardware, inference, poc, rewards, uptime
 from abci_app.modules.epochs.formation import (
     create_sub_group,
@@ -71,7 +71,7 @@ def test_the_group_is_formed_by_the_step_before_the_one_that_publishes_it() -> N
     assert (record.height_ready, record.height_switched) == (E, V)
     assert stages.on_set_new_validators_stage in table["end_of_poc_validation"].steps
     ready = [events for events in _events(chain, E) if events == "next_epoch_ready"]
-    assert ready == ["next_epoch_ready"], stages.on_next_epoch_ready.__doc__
+    assert ready == ["next_epoch_ready"], formation.on_next_epoch_ready.__doc__
 
 
 def _events(chain: Chain, height: int) -> list[str]:
