@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,7 @@ GENESIS_TIME_S = 1_700_000_000
 GOV = address.module_account("gov")
 
 
+@cache
 def key_of(name: str) -> Key:
     """The same key for the same name."""
     return Key(sha256(f"key {name}".encode()).digest())
@@ -56,6 +58,7 @@ def validator_of(name: str) -> bytes:
     return sha256(f"validator {name}".encode()).digest()
 
 
+@cache
 def validator_key_of(name: str) -> bytes:
     """The public consensus key (32 bytes) of a name."""
     return Ed25519PrivateKey.from_private_bytes(validator_of(name)).public_key().public_bytes_raw()
