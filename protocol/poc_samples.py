@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VOTERS_ALL_JUDGE = 250
 SLOTS_DEFAULT = 256
 SLOTS_MAX = 1_024
-"""At 256 slots 30 % of hostile power beside 20 % of silent one wins one vote in 10^7; more cost hashes."""
+"""At 256 slots 30 % of hostile power beside 20 % of silent one wins one vote in 10^6; more cost hashes."""
 
 
 def sampled_nonces(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NODE_WEIGHT_MAX = 10**15
 
 # Among drawn slots one side leads where it is ahead by more than this part of them.
-SLOTS_LEAD = 10
+SLOTS_LEAD = 16
 
 # Fields of PocParams that change neither the puzzle nor how many nonces a node may show.
 _UNIT_FREE_FIELDS = ("inline_batches", "committed_batches", "validation_slots")
@@ -38,7 +38,7 @@ def vote_outcome(honest: int, fraud: int, power: int) -> reasons_pb2.Reason:
 def slots_outcome(honest: int, fraud: int, slots: int) -> reasons_pb2.Reason:
     """The outcome where validators were drawn by power: a slot is a vote, and luck must not decide.
 
-    The lead has to be more than a tenth of the slots (docs/adr/0008).
+    The lead has to be more than a sixteenth of the slots (docs/adr/0008).
     """
     if SLOTS_LEAD * (honest - fraud) > slots and 3 * honest > slots:
         return reasons_pb2.REASON_ACCEPTED
