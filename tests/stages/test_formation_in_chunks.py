@@ -114,8 +114,8 @@ def what_stands(ctx: Context) -> dict[str, list[Any]]:
         uptime_state.LAST_PRESERVED,
         uptime_state.THROUGHPUT_VALIDATIONS,
     )
-    found = {
-        table.name: [(key, value.SerializeToString(deterministic=True)) for key, value in table.walk(ctx)]  # type: ignore[attr-defined]
+    found: dict[str, list[Any]] = {
+        table.name: [(key, value.SerializeToString(deterministic=True)) for key, value in table.walk(ctx)]
         for table in tables
     }
     found["under way"] = [epochs.formation(ctx), *(ctx.kv.iterate(b"hardware/frozen", b"hardware/g"))]
@@ -124,9 +124,7 @@ def what_stands(ctx: Context) -> dict[str, list[Any]]:
 
 def told(ctx: Context) -> list[Any]:
     """The events, but for the heights at which they came."""
-    return [
-        (event.type, [pair for pair in event.attributes if pair[0] != "height"]) for event in ctx.events
-    ]
+    return [(event.type, [pair for pair in event.attributes if pair[0] != "height"]) for event in ctx.events]
 
 
 @settings(max_examples=25, deadline=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from abci_app.kernel.fixed import BPS, U64_MAX, bps_of, mul_div_floor
 from protocol.draw import POC_SLOT_DOMAIN, Draw, digest
@@ -54,8 +54,7 @@ def expected_at_formation(
 # eligibility
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeFacts(NamedTuple):
     """What decides whether a node of a subgroup may be drawn."""
 
     serves: bool
@@ -100,8 +99,7 @@ def eligibility_checks(
 # the draw
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A node of a model's subgroup, with the reason why it may not be drawn, or ELIGIBLE."""
 
     participant: str

@@ -97,15 +97,17 @@ def _set_slot(vector: MutableSequence[int], slot: int, value: int) -> None:
 
 def assign_poc_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
     """At S-1: draws who keeps serving, writes POC_SLOT into the effective group, keeps the trace."""
-    facts = _Facts.read(ctx, record)
-    demands = [_demand(ctx, record, subgroup, facts) for subgroup in _subgroups(ctx)]
+    facts, members = _Facts.read(ctx, record), _members(ctx, epochs.state(ctx).epoch_effective)
+    demands = [
+        _demand(ctx, record, subgroup, members[subgroup.model_id], facts) for subgroup in _subgroups(ctx)
+    ]
     seed = rules.Seed(ctx.chain_id, record.index, ctx.block.hash)
     powers = epochs.voting_powers(ctx)
-    group = group_of(ctx, epochs.state(ctx).epoch_effective, powers)
+    group = _group_among(members, powers)
     for allocation in rules.allocate_slots(demands, group, record.params.uptime, seed):
         allocation.height = ctx.height
         keep_allocation(ctx, allocation)
-        _write_slots(ctx, allocation)
+        _write_slots(ctx, allocation, members[allocation.model_id])
     ctx.emit("poc_slots_allocated", epoch=record.index, height=ctx.height)
 
 
@@ -120,8 +122,8 @@ def draw_inputs(ctx: Context) -> uptime_pb2.QueryDrawInputsResponse:
     planned = epochs_pb2.EpochRecord(index=record.index, height_start=ctx.height + 1, params=params)
     set_real_pre_poc_throughput(ctx, planned)
     set_expected_poc_throughput(ctx, planned)
-    group = group_of(ctx, now.epoch_effective, epochs.voting_powers(ctx))
-    facts = _Facts.read(ctx, record)
+    facts, members = _Facts.read(ctx, record), _members(ctx, now.epoch_effective)
+    group = _group_among(members, epochs.voting_powers(ctx))
     return uptime_pb2.QueryDrawInputsResponse(
         epoch_index=record.index,
         height=record.height_start - 1,
@@ -136,7 +138,9 @@ def draw_inputs(ctx: Context) -> uptime_pb2.QueryDrawInputsResponse:
             for address, weight in group.weights.items()
         ],
         models=[
-            rules.before_the_draw(_demand(ctx, record, subgroup, facts), params.uptime)
+            rules.before_the_draw(
+                _demand(ctx, record, subgroup, members[subgroup.model_id], facts), params.uptime
+            )
             for subgroup in _subgroups(ctx)
         ],
     )
@@ -151,15 +155,26 @@ def keep_allocation(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None
 
 def group_of(ctx: Context, epoch: int, powers: dict[str, int]) -> rules.Group:
     """The group of an epoch as a draw needs it, with the voting powers that count."""
-    weights: dict[str, int] = {}
+    return _group_among(_members(ctx, epoch), powers)
+
+
+_Members = dict[str, list[epochs_pb2.ValidationWeight]]
+
+
+def _members(ctx: Context, epoch: int) -> _Members:
+    """By model, the members of a group by address; of the parent under the empty id."""
+    ids = ["", *(each.model_id for each in epochs.subgroups(ctx, epoch))]
+    return {model_id: list(epochs.members(ctx, epoch, model_id)) for model_id in ids}
+
+
+def _group_among(members: _Members, powers: dict[str, int]) -> rules.Group:
+    weights = {member.member_address: member.weight for member in members[""]}
     nodes_weighted: dict[str, int] = {}
-    parent = epochs.group(ctx, epoch)
-    for member in epochs.members(ctx, epoch):
-        weights[member.member_address] = member.weight
-    for model_id in ("", *(parent.sub_group_models if parent is not None else ())):
-        for member in epochs.members(ctx, epoch, model_id):
+    for model_id in members:
+        for member in members[model_id]:
+            address = member.member_address
             count = sum(1 for node in member.ml_nodes if node.poc_weight)
-            nodes_weighted[member.member_address] = nodes_weighted.get(member.member_address, 0) + count
+            nodes_weighted[address] = nodes_weighted.get(address, 0) + count
     return rules.Group(weights, powers, nodes_weighted)
 
 
@@ -190,11 +205,14 @@ class _Facts:
 
 
 def _demand(
-    ctx: Context, record: epochs_pb2.EpochRecord, subgroup: epochs_pb2.EpochGroup, known: _Facts
+    ctx: Context,
+    record: epochs_pb2.EpochRecord,
+    subgroup: epochs_pb2.EpochGroup,
+    members: list[epochs_pb2.ValidationWeight],
+    known: _Facts,
 ) -> rules.ModelDemand:
     params = record.params.uptime
     epoch, model_id = subgroup.epoch_index, subgroup.model_id
-    members = list(epochs.members(ctx, epoch, model_id))
     counts = inference.served_counts(ctx, epoch, model_id)
     served = {member.member_address: counts.get(member.member_address, 0) for member in members}
     anyone_served = any(count >= params.min_served for count in served.values())
@@ -251,7 +269,9 @@ def _has_slot(node: epochs_pb2.MLNodeInfo, slot: int) -> bool:
     return len(node.timeslot_allocation) > slot and bool(node.timeslot_allocation[slot])
 
 
-def _write_slots(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None:
+def _write_slots(
+    ctx: Context, allocation: uptime_pb2.SlotAllocation, members: list[epochs_pb2.ValidationWeight]
+) -> None:
     """Writes POC_SLOT of every node of the subgroup: true for those selected."""
     epoch = epochs.state(ctx).epoch_effective
     selected = {
@@ -259,7 +279,7 @@ def _write_slots(ctx: Context, allocation: uptime_pb2.SlotAllocation) -> None:
         for turn in allocation.turns
         if turn.reason == reasons_pb2.REASON_SELECTED
     }
-    for member in list(epochs.members(ctx, epoch, allocation.model_id)):
+    for member in members:
         changed = False
         for node in member.ml_nodes:
             serves = (member.member_address, node.node_id) in selected
