@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from abci_app.modules import epochs
@@ -73,6 +74,7 @@ class Actor:
     joined: bool
     faults: tuple[FaultSpec, ...] = ()
     batches: list[poc_pb2.MsgSubmitPocBatch] = field(default_factory=list)
+    down: bool = False  # for maintenance
 
     @property
     def address(self) -> str:
@@ -91,9 +93,16 @@ class Actor:
 
     def serves(self, epoch: int, random: Random) -> bool:
         """Whether it answers one request."""
+        if self.down:
+            return False
         if self.group.serves_bps < BPS and random.randrange(BPS) >= self.group.serves_bps:
             return False
         return not self.fails(epoch, "no_serving")
+
+    def makes_up(self, random: Random) -> bool:
+        """Whether one of its answers is not the model's."""
+        chance = self.group.makes_up_bps
+        return bool(chance) and random.randrange(BPS) < chance
 
     def hardware(self) -> hardware_pb2.MsgSubmitHardwareDiff:
         """The declaration of all its nodes."""
@@ -132,8 +141,12 @@ class Actor:
             poc_stage_start_height=stage.start,
             node_id=node_id,
             batch_id=f"{node_id}-{first}",
-            claims=stage.claim * count,
         )
+        if self.group.committed:
+            # Whoever judges knows what the leaves are worth, so the root says nothing.
+            found.root = sha256(f"{self.address} {node_id} {stage.start}".encode()).digest()
+        else:
+            found.claims = stage.claim * count
         if stage.every_nonce:
             found.nonce_first, found.nonce_count = first, count
         else:

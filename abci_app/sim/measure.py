@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from abci_app.modules import epochs
+from abci_app.modules import collateral, epochs, hardware
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, PRE_POC_SLOT
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.gen.evergrid.rewards.v1 import rewards_pb2
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class ParticipantRow:
-    """One participant in one settled epoch. capacity: nonces of its nodes; amounts in nevg."""
+    """One participant in one settled epoch. capacity: nonces of its nodes; amounts in nevg.
+
+    block_power: what CometBFT had of it since the switch; collateral: its deposit when the epoch was settled.
+    """
 
     epoch: int
     participant: str
@@ -32,6 +35,9 @@ class ParticipantRow:
     nodes_preserved: int
     weight: int
     voting_power: int
+    block_power: int
+    collateral: int
+    invalid: bool
     availability_bps: int
     covered: bool
     base: int
@@ -85,6 +91,9 @@ class Ledger:
         self._actors = list(actors)
         self._names = {actor.address: actor for actor in actors}
         self._members: dict[str, tuple[int, int]] = {}
+        self._powers: dict[bytes, int] = {}  # in blocks, by consensus key
+        self._block_powers: dict[bytes, int] = {}  # as they were at the last switch
+        self._updates_seen = 0
         self._draw = _Draw()
 
     @property
@@ -107,6 +116,10 @@ class Ledger:
         rows = self._settled(chain, epoch - 1, demand)
         self.participants += rows
         self._members = _members(chain, epoch)
+        for _, updates in chain.updates[self._updates_seen :]:
+            self._powers.update(updates)
+        self._updates_seen = len(chain.updates)
+        self._block_powers = dict(self._powers)
         self._round(chain, epoch, "", gini([row.reward for row in rows]), demand)
 
     def _settled(self, chain: Chain, epoch: int, demand: Demand) -> list[ParticipantRow]:
@@ -117,6 +130,9 @@ class Ledger:
         )
         amounts = {each.participant: each for each in answer.amounts}
         nothing = rewards_pb2.SettleAmount()
+        ctx = chain.context()
+        invalid = set(hardware.invalid_participants(ctx))
+        deposits = collateral.is_on(ctx)
         rows = []
         for actor in self._actors:
             if epoch <= actor.group.join_epoch and actor.group.join_epoch:
@@ -132,6 +148,9 @@ class Ledger:
                 nodes_preserved=self._draw.preserved[actor.address],
                 weight=weight,
                 voting_power=power,
+                block_power=self._block_powers.get(actor.identity.validator_key, 0),
+                collateral=collateral.deposit_of(ctx, actor.address) if deposits else 0,
+                invalid=actor.address in invalid,
                 availability_bps=amount.availability_bps,
                 covered=amount.covered,
                 base=amount.base,

@@ -94,11 +94,14 @@ def _label(
     return {
         "weight_share": _share(sum(r.weight for r in own), sum(r.weight for r in rows)),
         "power_share": _share(sum(r.voting_power for r in own), sum(r.voting_power for r in rows)),
+        "block_power_share": _share(sum(r.block_power for r in own), sum(r.block_power for r in rows)),
         "capacity_share": _share(sum(r.capacity for r in own), sum(r.capacity for r in rows)),
         "reward_share": _share(sum(r.reward for r in own), sum(r.reward for r in rows)),
         "fee_share": _share(sum(r.fees for r in own), sum(r.fees for r in rows)),
         "bonus": sum(r.bonus for r in own),
         "slot_rate": _share(sum(r.nodes_preserved for r in own), sum(r.nodes for r in own)),
+        "collateral": sum(r.collateral for r in own) // len(own),
+        "invalid_share": _share(sum(r.invalid for r in own), len(own)),
         "availability": round(sum(r.availability_bps for r in own) / len(own) / 10_000, 4),
         "edge": round(rate / reference, 4) if reference else None,
     }

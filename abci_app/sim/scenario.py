@@ -49,8 +49,9 @@ class GroupSpec:
     """Participants that are alike; `label` is how reports name them.
 
     nonces: what each node finds in a PoC, one number for all nodes or one for each. models: one for each
-    node, again from the first when there are fewer. memory_mib: what each node declares. attacker: judged
-    against the others in the summary.
+    node, again from the first when there are fewer. memory_mib: what each node declares. committed: batches
+    are a root. makes_up_bps: chance that an answer is not the model's. re_executes: whether it judges others'
+    answers. attacker: judged against the others in the summary.
     """
 
     label: str
@@ -65,6 +66,10 @@ class GroupSpec:
     verdict: Verdict = "honest"
     forged_claims: bool = False
     tricks: list[Trick] = field(default_factory=list)
+    committed: bool = False
+    makes_up_bps: int = 0
+    re_executes: bool = True
+    collateral_nevg: int = 0
     memory_mib: int = 0
     node_prefix: str = "n"
     address_prefix: str = ""
@@ -120,6 +125,17 @@ class ProposalSpec:
 
 
 @dataclass(frozen=True)
+class MaintenanceSpec:
+    """In each of these epochs a group is down for so many blocks, from the first that may be announced on."""
+
+    label: str
+    blocks: int
+    announced: bool = True
+    epoch_from: int = 1
+    epoch_to: int = 1 << 62
+
+
+@dataclass(frozen=True)
 class Scenario:
     """All that a run is made of but its seed and its length."""
 
@@ -132,6 +148,13 @@ class Scenario:
     faults: tuple[FaultSpec, ...] = ()
     proposals: tuple[ProposalSpec, ...] = ()
     gateways: int = 5
+    maintenance: tuple[MaintenanceSpec, ...] = ()
+    guardians: tuple[str, ...] = ()
+
+    @property
+    def re_executes(self) -> bool:
+        """Whether anybody judges answers: where none is made up, none has to."""
+        return any(group.makes_up_bps for group in self.groups)
 
 
 def shipped() -> list[str]:
@@ -165,6 +188,8 @@ def parse(table: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Sc
         "faults",
         "proposals",
         "gateways",
+        "maintenance",
+        "guardians",
     }
     wrong = [f"unknown entry {key!r}" for key in sorted(set(table) - known)]
     params = _params(table, overrides, wrong)
@@ -173,7 +198,11 @@ def parse(table: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Sc
     traffic = _rows(TrafficSpec, table, "traffic", wrong)
     faults = _rows(FaultSpec, table, "faults", wrong)
     proposals = _rows(ProposalSpec, table, "proposals", wrong)
-    wrong += _cross_errors(models, groups, traffic, faults)
+    maintenance = _rows(MaintenanceSpec, table, "maintenance", wrong)
+    wrong += _cross_errors(models, groups, traffic)
+    guardians = table.get("guardians", [])
+    wrong += _label_errors(groups, guardians, {"faults": faults, "maintenance": maintenance})
+    wrong += _switch_errors(params, groups, guardians)
     gateways = table.get("gateways", 5)
     if type(gateways) is not int or gateways < 1:
         wrong.append("gateways must be a number of at least 1")
@@ -189,6 +218,8 @@ def parse(table: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Sc
         tuple(faults),
         tuple(proposals),
         gateways,
+        tuple(maintenance),
+        tuple(guardians),
     )
 
 
@@ -267,9 +298,7 @@ def _fits(value: Any, hint: Any) -> bool:
     return type(value) is hint and not (hint is int and value < 0)
 
 
-def _cross_errors(
-    models: list[ModelSpec], groups: list[GroupSpec], traffic: list[TrafficSpec], faults: list[FaultSpec]
-) -> list[str]:
+def _cross_errors(models: list[ModelSpec], groups: list[GroupSpec], traffic: list[TrafficSpec]) -> list[str]:
     ids, labels = {model.id for model in models}, [group.label for group in groups]
     wrong = [f"the label {label!r} stands twice" for label in sorted(set(labels)) if labels.count(label) > 1]
     wrong += [
@@ -292,5 +321,30 @@ def _cross_errors(
         for each in traffic
         if not each.requests * each.every
     ]
-    wrong += [f"faults: there are no participants {f.label!r}" for f in faults if f.label not in labels]
+    return wrong
+
+
+def _label_errors(groups: list[GroupSpec], guardians: Any, tables: dict[str, list[Any]]) -> list[str]:
+    labels = {group.label for group in groups}
+    named = {name: [each.label for each in rows] for name, rows in tables.items()}
+    if isinstance(guardians, list):
+        named["guardians"] = guardians
+    wrong = [] if isinstance(guardians, list) else ["guardians must be a list of labels"]
+    return wrong + [
+        f"{name}: there are no participants {label!r}"
+        for name, wanted in named.items()
+        for label in wanted
+        if label not in labels
+    ]
+
+
+def _switch_errors(params: Params, groups: list[GroupSpec], guardians: Any) -> list[str]:
+    """What needs a part of the params that is not there."""
+    deposits = any(group.collateral_nevg for group in groups)
+    wanted = {"guardians": bool(guardians), "collateral": deposits}
+    wrong = [
+        f"params.{name} are missing" for name, used in wanted.items() if used and not params.HasField(name)
+    ]
+    if any(group.committed for group in groups) and not params.poc.committed_batches:
+        wrong.append("params.poc.committed_batches is off, and there are committed batches")
     return wrong

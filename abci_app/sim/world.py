@@ -17,6 +17,7 @@ from abci_app.sim.ground import DENOM, GOV, GenesisNode, GenesisParticipant, a_m
 from abci_app.sim.identity import identity_of
 from abci_app.sim.measure import Ledger
 from abci_app.sim.scenario import merge
+from abci_app.sim.upkeep import Upkeep
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.cosmos.gov.v1 import gov_pb2
 from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
@@ -69,6 +70,7 @@ class World:
         self.chain.block()
         self._by_address = {actor.address: actor for actor in self.actors}
         self.traffic = traffic.Traffic(scenario, self._by_address, self.random)
+        self.upkeep = Upkeep(scenario, self.actors)
         self.ledger = Ledger(self.actors)
         self.refused: Counter[str] = Counter()
         self.fleet = Fleet()
@@ -88,6 +90,7 @@ class World:
         self._look(ctx, state, record)
         plan: list[tuple[Identity, list[Message], Any]] = []
         plan += self._joins(state.epoch_effective)
+        plan += [(who.identity, found, None) for who, found in self.upkeep.messages(self.chain, ctx)]
         plan += self._inference(ctx, state)
         if record is not None:
             plan += self._governance(ctx, record)
@@ -250,6 +253,8 @@ class World:
             else:
                 for each in requests:
                     self.traffic.count(each)
+                    if each.executor.makes_up(self.random):
+                        self.upkeep.made_up[each.inference_id] = each.executor
 
 
 def _validators(
@@ -297,7 +302,7 @@ def genesis(scenario: Scenario, actors: list[Actor]) -> dict[str, Any]:
         for m in scenario.models
     ]
     identities = {actor.name: actor.identity for actor in actors}
-    return app_state(
+    state = app_state(
         participants,
         models,
         scenario.params,
@@ -305,3 +310,7 @@ def genesis(scenario: Scenario, actors: list[Actor]) -> dict[str, Any]:
         identity=lambda name: identities.get(name) or identity_of(name),
         voting_period_s=VOTING_PERIOD_S,
     )
+    if scenario.guardians:
+        named = [actor.address for actor in actors if actor.group.label in scenario.guardians]
+        state["guardians"] = {"guardians": named}
+    return state
