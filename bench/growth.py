@@ -48,6 +48,8 @@ CHAIN_ID = "bench-1"
 GENESIS_TIME_S = 1_700_000_000
 SIZES = (100, 500, 1500)
 NODES, MODELS = 10, 4
+# In large groups validators are drawn: all of their slots found the batches honest.
+SLOTS_DRAWN = 256
 EPOCHS = 3
 """Measured is the last of these: the first has only unproved nodes, so that nobody is preserved in it."""
 
@@ -240,7 +242,7 @@ class Network:
                     _write_batch(
                         ctx, record.height_start, each.address, node.node.node_id, 100 + node.sequence % 7
                     )
-            tally = poc_pb2.PocTally(participant=each.address, honest_power=total)
+            tally = poc_pb2.PocTally(participant=each.address, honest_power=total, honest_slots=SLOTS_DRAWN)
             poc_state.TALLIES.set(ctx, (record.height_start, each.address), tally)
             served = InferenceStatistics(
                 epoch_index=effective, participant=each.address, total=100, accrued=10_000
