@@ -56,7 +56,10 @@ class UnknownModel:
 
 def assigned_model(models: Sequence[str], registered: Collection[str]) -> str | None:
     """The model that a node serves: the first of those that it declares which the registry has."""
-    return next((model_id for model_id in models if model_id in registered), None)
+    for model_id in models:
+        if model_id in registered:
+            return model_id
+    return None
 
 
 def memory_mib(node: MLNode) -> int:

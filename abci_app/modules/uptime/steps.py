@@ -244,20 +244,20 @@ def _node_facts(
     address = member.member_address
     # Who has no entry missed nothing.
     availability = known.availability.get(address, inference.AVAILABLE)
-    down = known.down.get(address, frozenset())
+    down, invalid = known.down.get(address), address in known.invalid
     for node in member.ml_nodes:
-        registered = known.registered.get((address, node.node_id))
+        entry = known.registered.get((address, node.node_id))
+        declared = entry.node if entry is not None else None
         yield (
             node,
             rules.NodeFacts(
                 serves=_has_slot(node, epochs_pb2.PRE_POC_SLOT),
                 throughput=node.throughput,
-                pending_model_change=registered is None
-                or hardware.assigned_model(registered.node.models, known.models) != model_id,
-                disabled=registered is not None
-                and registered.node.status == hardware_pb2.ML_NODE_STATUS_DISABLED,
-                maintenance=maintenance.is_down(down, [node.node_id]),
-                participant_invalid=address in known.invalid,
+                pending_model_change=declared is None
+                or hardware.assigned_model(declared.models, known.models) != model_id,
+                disabled=declared is not None and declared.status == hardware_pb2.ML_NODE_STATUS_DISABLED,
+                maintenance=down is not None and maintenance.is_down(down, [node.node_id]),
+                participant_invalid=invalid,
                 unproved=node.unproved,
                 served=served,
                 availability_bps=availability.bps,
@@ -266,7 +266,8 @@ def _node_facts(
 
 
 def _has_slot(node: epochs_pb2.MLNodeInfo, slot: int) -> bool:
-    return len(node.timeslot_allocation) > slot and bool(node.timeslot_allocation[slot])
+    allocation = node.timeslot_allocation
+    return len(allocation) > slot and allocation[slot]
 
 
 def _write_slots(
