@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def word(reason: Reason) -> str:
-    """A reason as events, errors and people say it."""
+    """A reason as events, errors and people say it; one that this version does not know by its number."""
+    if reason not in Reason.values():
+        return f"reason_{reason}"
     return Reason.Name(reason).removeprefix("REASON_").lower()
 
 

@@ -1,4 +1,4 @@
-"""Beside mining and serving: participants deposit collateral, announce downtime, re-execute others' answers."""
+"""Beside mining and serving: participants deposit, announce downtime and re-execute others' answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenarios of duties beside mining: roots, drawn validators, maintenance, answers judged, guardians, deposits."""
+"""Scenarios of duties beside mining: drawn validators, maintenance, answers judged, guardians, deposits."""
 
 from __future__ import annotations
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from abci_app.kernel.errors import QueryError
+from abci_app.kernel.trace import word
+from abci_app.modules.uptime import explain, rules
+from protocol.gen.evergrid.epochs.v1.params_pb2 import UptimeParams
 from protocol.gen.evergrid.explain.v1 import explain_pb2 as pb
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as reasons
+from protocol.gen.evergrid.uptime.v1.uptime_pb2 import SlotAllocation, SlotTurn
 from tests.chain import key_of
 from tests.stages.test_worked_epoch import ALICE, BOB, CAROL, EPOCH, E, S, V, imported, owner, poc
 
@@ -79,6 +83,34 @@ def test_the_steps_of_a_draw_are_told_in_the_order_in_which_the_rules_ran(chain:
     assert rules == ["demand", *checks, "turn", "limit", "voting_guard", "stop"]
     assert (checks[0], checks[-1]) == ("eligible.participant_invalid", "eligible.availability")
     assert {"eligible.pending_model_change", "eligible.unproved", "eligible.min_served"} < set(checks)
+
+
+def test_every_check_of_eligibility_is_told_in_words_of_its_own() -> None:
+    params = UptimeParams()
+    checks = rules.eligibility_checks(rules.facts_of(SlotTurn()), params, anyone_served=True)
+
+    told = explain._facts(SlotAllocation(), SlotTurn(), params)
+
+    assert set(told) == {reason for _, reason in checks}
+    assert len({text for text, _, _ in told.values()}) == len(checks)
+
+
+def test_a_reason_that_this_version_does_not_know_is_told_by_its_number() -> None:
+    assert word(reasons.REASON_MINED) == "mined"
+    assert word(cast("reasons.Reason", 9_999)) == "reason_9999"
+
+
+def test_each_verdict_that_counted_stands_before_the_tally(chain: Chain) -> None:
+    told = weight(chain, "a1")
+
+    verdicts = [step for step in told.steps if step.rule == "vote.verdict"]
+    power = sum(int(f.value) for step in verdicts for f in step.figures if f.name == "voting_power")
+    assert str(power) == figures(told, "vote")["honest_power"]
+    assert [step.sources[0].key for step in verdicts] == [
+        f"{S}/{key_of(who).address}" for who in (BOB, CAROL)
+    ]
+    order = [step.rule for step in told.steps]
+    assert order.index("vote.verdict") < order.index("vote")
 
 
 def test_a_preserved_and_a_mined_weight_say_where_they_come_from(chain: Chain) -> None:

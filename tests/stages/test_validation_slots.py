@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 
 from abci_app.modules.epochs.profiles import default_params
+from abci_app.modules.poc import explain
 from protocol.gen.evergrid.explain.v1 import explain_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as reasons
@@ -122,7 +123,37 @@ def test_slots_decide_and_the_explanation_of_the_weight_says_so(
     honest = SLOTS if verdict == poc_pb2.VERDICT_HONEST else 0
     assert f"{honest} of {SLOTS} drawn slots said honest" in vote.text
     assert vote.reason == ended
+    assert each_verdict(told) == {
+        (ADDRESS[name], poc_pb2.Verdict.Name(verdict).removeprefix("VERDICT_").lower(), slots)
+        for name, slots in drawn(chain, "alice").items()
+    }
     assert outcome(chain, "bob").outcome == reasons.REASON_ACCEPTED
+
+
+def each_verdict(told: explain_pb2.Explanation) -> set[tuple[str, str, int]]:
+    """Validator, verdict and drawn slots of every step that tells of one."""
+    steps = [
+        {figure.name: figure.value for figure in step.figures}
+        for step in told.steps
+        if step.rule == "vote.verdict"
+    ]
+    return {(each["validator"], each["verdict"], int(each["slots"])) for each in steps}
+
+
+def test_more_verdicts_than_are_told_one_by_one_are_told_as_a_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = mined(members(*NAMES), *NAMES)
+    everybody_speaks(chain, on_alice=poc_pb2.VERDICT_FRAUD)
+    chain.run_to(E)
+
+    monkeypatch.setattr(explain, "VERDICTS_TOLD", 1)
+    request = explain_pb2.QueryExplainWeightRequest(epoch_index=1, participant=ADDRESS["alice"])
+    told = chain.query(request, explain_pb2.QueryExplainResponse).explanations[0]
+
+    slots = sorted(drawn(chain, "alice").values(), reverse=True)
+    assert [each[1:] for each in each_verdict(told)] == [("fraud", slots[0])]
+    others = next(step for step in told.steps if step.rule == "vote.others")
+    left = f"{len(slots) - 1} more verdicts are not shown one by one: 0 slots honest, {sum(slots[1:])} fraud"
+    assert others.text == left
 
 
 def everybody_speaks(chain: Chain, *, on_alice: poc_pb2.Verdict) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from abci_app.kernel.errors import not_found
 from abci_app.kernel.trace import compare, conclude, source, step, word
-from abci_app.modules import epochs
-from abci_app.modules.poc import rules, state
+from abci_app.modules import epochs, hardware
+from abci_app.modules.poc import judgements, keeper, rules, state
 from protocol.gen.evergrid.explain.v1.explain_pb2 import Explanation
+from protocol.gen.evergrid.poc.v1.poc_pb2 import VERDICT_FRAUD, VERDICT_HONEST, Verdict
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as reasons
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from abci_app.kernel.context import Context
     from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord, MLNodeInfo, NodeWeight
     from protocol.gen.evergrid.explain.v1.explain_pb2 import Step
-    from protocol.gen.evergrid.poc.v1.poc_pb2 import PocOutcome, WeighedNode
+    from protocol.gen.evergrid.poc.v1.poc_pb2 import PocOutcome, PocValidation, WeighedNode
+
+# The largest are told one by one, the others as a sum.
+VERDICTS_TOLD = 20
 
 
 def explain_weight(ctx: Context, epoch: int, participant: str, node_id: str = "") -> list[Explanation]:
@@ -103,8 +107,58 @@ def _node_steps(
         return
     outcome = state.OUTCOMES.get(ctx, (start, participant))
     if outcome is not None:
+        yield from _verdict_steps(ctx, record, outcome)
         yield _vote_step(record, outcome)
     yield _source_step(record, participant, node, again)
+
+
+def _verdict_steps(ctx: Context, record: EpochRecord, outcome: PocOutcome) -> Iterator[Step]:
+    """Each verdict on the participant, by slots or power; those beyond VERDICTS_TOLD as one."""
+    start = record.height_start
+    given = sorted(
+        judgements.of_participant(ctx, start, outcome.participant),
+        key=lambda each: (-each.slots, -each.voting_power, each.validator),
+    )
+    for each in given[:VERDICTS_TOLD]:
+        yield _verdict_step(ctx, record, each)
+    left = given[VERDICTS_TOLD:]
+    if left:
+        honest, fraud = (
+            sum(each.slots or each.voting_power for each in left if each.verdict == verdict)
+            for verdict in (VERDICT_HONEST, VERDICT_FRAUD)
+        )
+        unit = "slots" if outcome.slots else "voting power"
+        yield step(
+            "vote.others",
+            f"{len(left)} more verdicts are not shown one by one: {honest} {unit} honest, {fraud} fraud",
+            source(state.VALIDATIONS, (start, "*"), _height(record)),
+            verdicts=len(left),
+            honest=honest,
+            fraud=fraud,
+        )
+
+
+def _verdict_step(ctx: Context, record: EpochRecord, given: PocValidation) -> Step:
+    said = Verdict.Name(given.verdict).removeprefix("VERDICT_").lower()
+    weight = f"voting power {given.voting_power}"
+    if given.slots:
+        weight = f"{given.slots} drawn slots ({weight})"
+    checked = f"{given.sampled} nonces re-computed, {given.mismatches} differ"
+    judge = hardware.get_participant(ctx, given.validator)
+    invalid = keeper.is_invalid(judge) and judge is not None and judge.height_invalid <= _height(record)
+    why = f"; it does not count: {given.validator} became INVALID" if invalid else ""
+    return step(
+        "vote.verdict",
+        f"{given.validator} said {said} with {weight} ({checked}){why}",
+        source(state.VALIDATIONS, (record.height_start, given.validator), given.height_submitted),
+        reason=reasons.REASON_PARTICIPANT_INVALID if invalid else reasons.REASON_UNSPECIFIED,
+        validator=given.validator,
+        verdict=said,
+        voting_power=given.voting_power,
+        slots=given.slots,
+        sampled=given.sampled,
+        mismatches=given.mismatches,
+    )
 
 
 def _vote_step(record: EpochRecord, stored: PocOutcome) -> Step:
@@ -117,11 +171,13 @@ def _vote_step(record: EpochRecord, stored: PocOutcome) -> Step:
     outcome = rules.outcome_of(stored)
     if stored.slots:
         text = f"{stored.honest_slots} of {stored.slots} drawn slots said honest, {stored.fraud_slots} fraud"
+        needs = f"a side needs more than a third and a lead of more than 1/{rules.SLOTS_LEAD} of the slots"
     else:
         text = f"{stored.honest_power} of {stored.power} voting power said honest, {stored.fraud_power} fraud"
+        needs = "the larger side needs more than a third"
     return step(
         "vote",
-        f"{text}: {word(outcome)}",
+        f"{text}; {needs}: {word(outcome)}",
         *sources,
         reason=outcome,
         honest_power=stored.honest_power,
@@ -156,7 +212,7 @@ def _source_step(record: EpochRecord, participant: str, node: WeighedNode, again
     start, at = record.height_start, _height(record)
     return step(
         "weight",
-        texts[again.weight_source],
+        texts.get(again.weight_source, word(again.weight_source).replace("_", " ")),
         source(state.WEIGHTS, (start, participant, node.node_id), at),
         source(state.NODES, (start, participant, node.node_id), at),
         source("epochs/members", (record.index - 1, "", participant), at),

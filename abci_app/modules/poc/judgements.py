@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from abci_app.modules.poc import state
@@ -91,6 +92,29 @@ def of_stage(ctx: Context, height_start: int) -> list[PocValidation]:
         for each in _expanded(ctx, height_start, validator, kept)
     ]
     return sorted(found, key=lambda each: (each.participant, each.validator))
+
+
+def of_participant(ctx: Context, height_start: int, participant: str) -> Iterator[PocValidation]:
+    """What was said of one participant, by validator."""
+    tally = state.TALLIES.get(ctx, (height_start, participant))
+    if tally is None:
+        return
+    for (_, validator), kept in state.VALIDATIONS.walk(ctx, (height_start,)):
+        for part in kept.parts:
+            for group in part.groups:
+                at = bisect_left(group.places, tally.place)
+                if at == len(group.places) or group.places[at] != tally.place:
+                    continue
+                yield PocValidation(
+                    participant=participant,
+                    validator=validator,
+                    verdict=group.verdict,
+                    sampled=group.sampled,
+                    mismatches=group.mismatches,
+                    voting_power=part.voting_power,
+                    height_submitted=part.height_submitted,
+                    slots=group.slots[at] if group.slots else 0,
+                )
 
 
 def _expanded(
