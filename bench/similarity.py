@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from api_node.similarity import Score, TokenScore, similarity
-from mlnode.inference import Model, generate_tokens, load_model
+from mlnode.model import Model, generate_tokens, load_model
 from mlnode.sampling import Sampling
 from mlnode.scoring import replay, score_tokens
 

@@ -59,7 +59,8 @@ def serve(channel: Channel, options: Message) -> None:
         "pow_validate": poc.validate,
         "model_load": engine.load,
         "model_unload": engine.unload,
-        "chat": engine.chat,
+        "generate": engine.generate,
+        "tokenize": engine.tokenize,
         "score": engine.score,
         "cancel": engine.cancel,
     }

@@ -161,7 +161,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def error_body(path: str, status: int, message: str, code: str = "") -> dict[str, Any]:
     """Errors of /v1 in OpenAI's form, all others as {detail}."""
-    if not path.startswith("/v1/"):
+    if not path.startswith(("/v1/", "/tokenize")):
         return {"detail": message}
     kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")

@@ -1,149 +1,35 @@
-"""Inference by transformers in the compute process: one model, a few answers side by side, token by token."""
+"""Inference by transformers in the compute process: one model, many answers decoded together."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from mlnode.answers import Answer, Choice, Group, open_answer
+from mlnode.batch import Batch, Prefill
+from mlnode.model import Model, generate_tokens, load_model, prepare_transformers
 from mlnode.poc_worker import release_memory
-from mlnode.sampling import Sampling, choose
+from mlnode.sampling import Sampling
 from mlnode.scoring import Judgement, open_judgement
-from mlnode.text_stream import TextStream
 from mlnode.wire import Channel, Message
-
-if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-
-DTYPES = {
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "half": torch.float16,
-    "float32": torch.float32,
-    "float": torch.float32,
-}
-
 
 # Answers are scored where nobody waits for an answer, else so seldom that it costs those a few percent.
 ROUNDS_PER_SCORE = 16
 SCORES_WAITING_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A loaded model with all that a request needs."""
-
-    network: LlamaForCausalLM
-    tokenizer: PreTrainedTokenizerFast
-    end_ids: frozenset[int]
-    context: int
-
-    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
-        """The prompt's tokens up to the assistant's answer; ValueError if the template refuses."""
-        from jinja2 import TemplateError  # noqa: PLC0415 - with transformers, which is imported late
-
-        try:
-            prompt = self.tokenizer.apply_chat_template(
-                list(messages), add_generation_prompt=True, tokenize=False
-            )
-        except TemplateError as error:
-            raise ValueError(f"the model's chat template refuses these messages: {error}") from error
-        ids: list[int] = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return ids
-
-
-def prepare_transformers() -> None:
-    """Imports what a load needs: seconds that are better spent before somebody waits for a model."""
-    from transformers import DynamicCache, GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: F401, PLC0415
-    from transformers.utils import logging  # noqa: PLC0415
-
-    logging.disable_progress_bar()
-
-
-def load_model(folder: Path, dtype: str, context_max: int | None, device: torch.device) -> Model:
-    """A Llama from safetensors, by class name: nothing in the folder is executed or unpickled."""
-    from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: PLC0415
-
-    network = LlamaForCausalLM.from_pretrained(
-        folder, dtype=DTYPES.get(dtype, "auto"), local_files_only=True, use_safetensors=True
-    )
-    network.to(device).eval()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    if not tokenizer.chat_template:
-        raise ValueError("the model has no chat template")
-    end = network.config.eos_token_id
-    if (folder / "generation_config.json").is_file():
-        end = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id or end
-    end_ids = frozenset(end if isinstance(end, list) else [] if end is None else [end])
-    context = int(network.config.max_position_embeddings)
-    return Model(network, tokenizer, end_ids, min(context, context_max or context))
-
-
-def generate_tokens(model: Model, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
-    """Endless tokens after `prompt`, each for one forward pass; the caller decides when it has enough."""
-    from transformers import DynamicCache  # noqa: PLC0415
-
-    device = model.network.device
-    generator = torch.Generator(device)
-    if sampling.seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(sampling.seed)
-    cache = DynamicCache(config=model.network.config)
-    ids = torch.tensor([list(prompt)], device=device)
-    while True:
-        # The mode is per thread and must not stay on while the generator rests.
-        with torch.inference_mode():
-            output = model.network(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            token = choose(output.logits[0, -1].float(), sampling, generator)
-        yield token
-        ids = torch.tensor([[token]], device=device)
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    text: str
-    finish_reason: str | None
-    token: int
-
-
-def generate_text(model: Model, prompt: Sequence[int], sampling: Sampling) -> Iterator[Delta]:
-    """One Delta a token; the last one says why it is the last: stop or length."""
-    text = TextStream(model.tokenizer.decode, sampling.stop)
-    for count, token in enumerate(generate_tokens(model, prompt, sampling), start=1):
-        if token in model.end_ids:
-            yield Delta(text.flush(), "stop", token)
-            return
-        delta = text.push(token)
-        if text.stopped:
-            yield Delta(delta, "stop", token)
-            return
-        if count == sampling.tokens_max:
-            rest = text.flush()
-            yield Delta(delta + rest, "stop" if text.stopped else "length", token)
-            return
-        yield Delta(delta, None, token)
-
-
-@dataclass
-class Answer:
-    """One running request."""
-
-    request_id: int
-    deltas: Iterator[Delta]
-    prompt_tokens: int
-    completion_tokens: int = 0
-
-
 class Engine(threading.Thread):
-    """Owns the model; every public method but `run` only leaves a command for the thread."""
+    """Owns the model; every public method but `run` only leaves a command for the thread.
+
+    A round is one chunk of one prompt that is being read, and one token for every running choice.
+    """
 
     def __init__(
         self, channel: Channel, device: torch.device, threads: int, *, active_max: int, waiting_max: int
@@ -156,8 +42,11 @@ class Engine(threading.Thread):
         self._waiting_max = waiting_max
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._model: Model | None = None
-        self._active: deque[Answer] = deque()
-        self._waiting: deque[Answer] = deque()
+        self._batch: Batch | None = None
+        self._answers: dict[int, Answer] = {}
+        self._waiting: deque[Group] = deque()
+        # In the order of the batch.
+        self._running: list[tuple[Answer, Choice]] = []
         self._judgements: deque[Judgement] = deque()
         self._rounds = 0
 
@@ -169,7 +58,10 @@ class Engine(threading.Thread):
     def unload(self, request: Message) -> None:
         self._commands.put(lambda: self._answer(request, self._unload))
 
-    def chat(self, request: Message) -> None:
+    def tokenize(self, request: Message) -> None:
+        self._commands.put(lambda: self._answer(request, self._tokenize))
+
+    def generate(self, request: Message) -> None:
         self._commands.put(lambda: self._admit(request))
 
     def score(self, request: Message) -> None:
@@ -181,8 +73,7 @@ class Engine(threading.Thread):
     def _answer(self, request: Message, act: Callable[[Message], dict[str, Any]]) -> None:
         try:
             self._channel.reply(request["id"], **act(request))
-        except Exception as error:  # noqa: BLE001 - a library's failure to load concerns this command alone
-            self._model = None
+        except Exception as error:  # noqa: BLE001 - a library's failure concerns this command alone
             release_memory()
             kind = "invalid" if isinstance(error, ValueError) else "failed"
             self._channel.fail(request["id"], kind, f"{type(error).__name__}: {error}")
@@ -195,16 +86,16 @@ class Engine(threading.Thread):
 
         while True:
             self._obey()
-            while self._waiting and len(self._active) < self._active_max:
-                self._active.append(self._waiting.popleft())
-            for answer in list(self._active):
-                self._step(answer)
+            if self._waiting:
+                self._read_prompt(self._waiting[0])
+            if self._running:
+                self._step()
             self._rounds += 1
-            if self._judgements and (not self._active or self._rounds % ROUNDS_PER_SCORE == 0):
+            if self._judgements and (not self._answers or self._rounds % ROUNDS_PER_SCORE == 0):
                 self._step_score(self._judgements[0])
 
     def _obey(self) -> None:
-        idle = not self._active and not self._waiting and not self._judgements
+        idle = not self._answers and not self._judgements
         try:
             while True:
                 self._commands.get(block=idle)()
@@ -215,98 +106,141 @@ class Engine(threading.Thread):
     def _load(self, request: Message) -> dict[str, Any]:
         self._unload(request)
         started = time.monotonic()
-        self._model = load_model(
-            Path(request["folder"]), request["dtype"], request["context_max"], self._device
-        )
+        model = load_model(Path(request["folder"]), request["dtype"], request["context_max"], self._device)
         loaded = time.monotonic()
-        for _, _delta in zip(
-            range(2), generate_text(self._model, [0], Sampling(2, 0, 1, (), None)), strict=False
-        ):
-            pass  # The first pass through each kernel is slow; nobody should wait for it.
+        # The first pass through each kernel is slow; nobody should wait for it.
+        for _ in zip(range(2), generate_tokens(model, [0], Sampling(2, 0, 1, (), None)), strict=False):
+            pass
+        self._model, self._batch = model, Batch(model.network)
         return {
-            "context": self._model.context,
-            "dtype": str(self._model.network.dtype).removeprefix("torch."),
+            "context": model.context,
+            "dtype": str(model.network.dtype).removeprefix("torch."),
             "phases": {"weights": loaded - started, "warm_up": time.monotonic() - loaded},
         }
 
     def _unload(self, _request: Message) -> dict[str, Any]:
-        running: list[Answer | Judgement] = [*self._active, *self._waiting, *self._judgements]
-        for answer in running:
-            self._channel.fail(
-                answer.request_id, "unavailable", "the model was taken down before the answer was done"
-            )
-        self._active.clear()
-        self._waiting.clear()
+        self._fail_all("unavailable", "the model was taken down before the answer was done")
+        for judgement in self._judgements:
+            self._channel.fail(judgement.request_id, "unavailable", "the model was taken down")
         self._judgements.clear()
-        self._model = None
+        self._model, self._batch = None, None
         release_memory()
         return {}
+
+    def _tokenize(self, request: Message) -> dict[str, Any]:
+        if self._model is None:
+            raise RuntimeError("no model is up")
+        prompt = request["prompt"]
+        if "messages" in prompt:
+            generation = request["add_generation_prompt"]
+            ids = self._model.encode_chat(prompt["messages"], add_generation_prompt=generation)
+        else:
+            special = request["add_special_tokens"]
+            ids = self._model.tokenizer(prompt["text"], add_special_tokens=special)["input_ids"]
+        return {"tokens": ids, "context": self._model.context}
 
     def _admit(self, request: Message) -> None:
         request_id = request["id"]
         if self._model is None:
             self._channel.fail(request_id, "unavailable", "no model is up")
             return
-        if len(self._active) + len(self._waiting) >= self._active_max + self._waiting_max:
-            message = (
-                f"{len(self._active)} answers are computed and {len(self._waiting)} wait; try again later"
-            )
+        if len(self._answers) >= self._active_max + self._waiting_max:
+            message = f"{len(self._answers)} answers are computed or wait for it; try again later"
             self._channel.fail(request_id, "full", message)
             return
         try:
-            answer = self._open(self._model, request)
+            answer = open_answer(self._model, request)
         except ValueError as error:
             self._channel.fail(request_id, "invalid", str(error))
             return
-        self._channel.reply(request_id, last=False, prompt_tokens=answer.prompt_tokens)
-        self._waiting.append(answer)
+        self._answers[request_id] = answer
+        self._waiting += answer.groups
+        self._channel.reply(request_id, last=False, prompt_tokens=answer.usage()["prompt_tokens"])
 
-    @staticmethod
-    def _open(model: Model, request: Message) -> Answer:
-        prompt = model.encode_chat(request["messages"])
-        room = model.context - len(prompt)
-        if room < (request["max_tokens"] or 1):
-            raise ValueError(
-                f"the prompt has {len(prompt)} tokens and max_tokens is {request['max_tokens'] or 1}, "
-                f"which is more than the model's context of {model.context}"
-            )
-        sampling = Sampling(
-            tokens_max=request["max_tokens"] or min(room, request["max_tokens_default"]),
-            temperature=request["temperature"],
-            top_p=request["top_p"],
-            stop=tuple(request["stop"]),
-            seed=request["seed"],
-        )
-        return Answer(request["id"], generate_text(model, prompt, sampling), len(prompt))
-
-    def _step(self, answer: Answer) -> None:
+    def _read_prompt(self, group: Group) -> None:
+        """The next chunk of a prompt; at its end the first token of each of its choices."""
+        assert self._model is not None
+        if self._running and len(self._running) + len(group.choices) > self._active_max:
+            return
         try:
-            delta = next(answer.deltas)
+            group.prefill = group.prefill or Prefill(self._model.network, group.prompt)
+            if group.prefill.step():
+                return
         except (RuntimeError, MemoryError) as error:
-            self._active.remove(answer)
-            release_memory()
-            self._channel.fail(answer.request_id, "failed", f"{type(error).__name__}: {error}")
+            self._fail(group.answer.request_id, error)
             return
-        answer.completion_tokens += 1
-        if delta.finish_reason is None:
-            self._channel.reply(answer.request_id, last=False, text=delta.text, token=delta.token)
+        self._waiting.popleft()
+        self._join(group, group.prefill)
+
+    def _join(self, group: Group, prefill: Prefill) -> None:
+        assert self._batch is not None
+        group.prefill = None
+        going = []
+        for choice in group.choices:
+            self._take(group.answer, choice, prefill.logits)
+            if not choice.is_done:
+                going.append((group.answer, choice))
+        if not going:
             return
-        self._active.remove(answer)
-        self._channel.reply(
-            answer.request_id,
-            text=delta.text,
-            token=delta.token,
-            finish_reason=delta.finish_reason,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
-        )
+        try:
+            self._batch.join(prefill.cache, len(going))
+        except (RuntimeError, MemoryError) as error:
+            self._fail(group.answer.request_id, error)
+            return
+        self._running += going
+
+    def _step(self) -> None:
+        assert self._batch is not None
+        try:
+            logits = self._batch.step([choice.token for _, choice in self._running])
+        except (RuntimeError, MemoryError) as error:
+            # How far each layer's cache has come is unknown, so none of them can go on.
+            self._fail_all("failed", f"{type(error).__name__}: {error}")
+            return
+        for row, (answer, choice) in enumerate(self._running):
+            self._take(answer, choice, logits[row])
+        self._keep_running()
+
+    def _take(self, answer: Answer, choice: Choice, logits: torch.Tensor) -> None:
+        delta = choice.take(logits)
+        if answer.is_done:
+            del self._answers[answer.request_id]
+            self._channel.reply(answer.request_id, choice=choice.index, **delta | answer.usage())
+        else:
+            self._channel.reply(answer.request_id, last=False, choice=choice.index, **delta)
+
+    def _keep_running(self) -> None:
+        """Rows of choices that are done, or that nobody waits for, leave the batch."""
+        assert self._batch is not None
+        kept = [
+            row
+            for row, (answer, choice) in enumerate(self._running)
+            if answer.request_id in self._answers and not choice.is_done
+        ]
+        self._batch.keep(kept)
+        self._running = [self._running[row] for row in kept]
 
     def _drop(self, request_id: int) -> None:
-        for answers in (self._active, self._waiting):
-            for answer in [answer for answer in answers if answer.request_id == request_id]:
-                answers.remove(answer)
+        if self._answers.pop(request_id, None):
+            self._waiting = deque(group for group in self._waiting if group.answer.request_id != request_id)
+            self._keep_running()
         for judgement in [each for each in self._judgements if each.request_id == request_id]:
             self._judgements.remove(judgement)
+
+    def _fail(self, request_id: int, error: Exception) -> None:
+        self._drop(request_id)
+        release_memory()
+        self._channel.fail(request_id, "failed", f"{type(error).__name__}: {error}")
+
+    def _fail_all(self, kind: str, message: str) -> None:
+        for request_id in self._answers:
+            self._channel.fail(request_id, kind, message)
+        self._answers.clear()
+        self._waiting.clear()
+        self._running = []
+        if self._model is not None:
+            self._batch = Batch(self._model.network)
+        release_memory()
 
     # scores, which yield to answers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,18 @@ from typing import Any
 import structlog
 
 from mlnode.callbacks import Poster
-from mlnode.engine_args import EngineArgs, parse_engine_args
+from mlnode.engines import make_engine
+from mlnode.engines.base import Asked, AskedText, Host, ModelToServe
 from mlnode.errors import RefusedError
 from mlnode.metrics import Metrics
 from mlnode.model_files import UnfitModelError, UnknownModelError, check, locate
+from mlnode.openai_schemas import ScoreRequest, TokenizeRequest
 from mlnode.pow_manager import PowManager
 from mlnode.schemas import InferenceUp, InitRequest, ProofBatch
 from mlnode.settings import Settings, read_token
 from mlnode.supervisor import Compute, ComputeError
 from mlnode.wire import Message
+from protocol.model_args import argument_errors, merge_model_args
 
 log = structlog.get_logger("mlnode.node")
 
@@ -34,7 +37,7 @@ class Served:
     """The model that is up, and the request that asked for it."""
 
     request: InferenceUp
-    context: int
+    context: int | None
     since: float
 
 
@@ -49,6 +52,7 @@ class Node:
         self._poster = Poster(settings, read_token(settings.callback_token_file) or token, self.metrics)
         self.compute = Compute(settings, self._on_event, self._on_down)
         self.pow = PowManager(self.compute, self._poster)
+        self.engine = make_engine(Host(settings, self.metrics, self.compute))
         self.served: Served | None = None
         self.in_flight = 0
         self._idle = asyncio.Event()
@@ -71,6 +75,7 @@ class Node:
             if self.compute.is_ready:
                 await asyncio.wait_for(self.pow.stop(), SHUTDOWN_GRACE_S)
         await self.pow.close(SHUTDOWN_GRACE_S)
+        await self.engine.close()
         await self.compute.close()
         await self._poster.close()
 
@@ -94,6 +99,7 @@ class Node:
             "model": self.served.request.model if self.served else None,
             "pow_status": self.pow.describe(),
             "requests_in_flight": self.in_flight,
+            "engine": self.engine.describe(),
             "compute": {
                 "status": self.compute.status,
                 "pid": self.compute.pid,
@@ -166,7 +172,7 @@ class Node:
     async def inference_up(self, request: InferenceUp) -> None:
         """Serves the model; a running one is replaced, an equal one stays; returns when it answers."""
         try:
-            folder, args = await self._prepare(request)
+            model = await self._prepare(request)
         except RefusedError as error:
             if self.served is None:
                 self._reason = error.message
@@ -179,12 +185,18 @@ class Node:
             if self.served and self.served.request == request:
                 return
             await self._take_down()
-            await self._load(request, folder, args)
+            await self._load(request, model)
 
-    async def _prepare(self, request: InferenceUp) -> tuple[Path, EngineArgs]:
+    async def _prepare(self, request: InferenceUp) -> ModelToServe:
         """All checks that need no compute, before anything that runs is touched."""
+        if errors := argument_errors(request.additional_args):
+            raise RefusedError(400, f"additional_args: {'; '.join(errors)}")
+        args = tuple(merge_model_args([], request.additional_args))
+        folder = await self._checked_files(request) if self.engine.needs_files else None
+        return ModelToServe(request.model, request.dtype, args, folder)
+
+    async def _checked_files(self, request: InferenceUp) -> Path:
         try:
-            args = parse_engine_args(request.additional_args)
             folder = locate(request.model, self.settings.models_dir, self.settings.model_map)
             started = time.monotonic()
             verified = await asyncio.to_thread(check, folder)
@@ -196,24 +208,18 @@ class Node:
             raise RefusedError(500, f"the model's files cannot be read: {error.strerror}") from error
         if verified:
             self.metrics.artifact_verified.labels(model=request.model).set(1)
-        seconds = time.monotonic() - started
-        self.metrics.model_load_seconds.labels(model=request.model, phase="check").set(seconds)
-        if args.ignored:
-            log.info("options ignored", model=request.model, options=args.ignored)
-        return folder, args
+        self._observe_phases(request.model, {"check": time.monotonic() - started})
+        return folder
 
-    async def _load(self, request: InferenceUp, folder: Path, args: EngineArgs) -> None:
-        reply = await self.compute.request(
-            "model_load",
-            timeout_s=self.settings.load_timeout_s,
-            folder=str(folder),
-            dtype=args.dtype or request.dtype,
-            context_max=args.context_max,
-        )
-        for phase, seconds in reply["phases"].items():
-            self.metrics.model_load_seconds.labels(model=request.model, phase=phase).set(seconds)
-        self.served = Served(request, reply["context"], time.time())
-        log.info("model up", model=request.model, dtype=reply["dtype"], context=reply["context"])
+    def _observe_phases(self, model: str, phases: Mapping[str, float]) -> None:
+        for phase, seconds in phases.items():
+            self.metrics.model_load_seconds.labels(model=model, phase=phase).set(seconds)
+
+    async def _load(self, request: InferenceUp, model: ModelToServe) -> None:
+        serving = await self.engine.up(model)
+        self._observe_phases(request.model, serving.phases)
+        self.served = Served(request, serving.context, time.time())
+        log.info("model up", model=request.model, engine=self.engine.name, context=serving.context)
 
     async def inference_down(self) -> None:
         async with self._switch(POW if self.pow.request else STOPPED, self.settings.drain_timeout_s):
@@ -233,9 +239,7 @@ class Node:
         try:
             await self._drain()
             self.served = None
-            # If the process is gone the model is too.
-            with contextlib.suppress(ComputeError):
-                await self.compute.request("model_unload", timeout_s=self.settings.load_timeout_s)
+            await self.engine.down()
         finally:
             self._draining = False
 
@@ -246,15 +250,15 @@ class Node:
         if self.served:
             self.metrics.drain_seconds.observe(time.monotonic() - started)
 
-    async def chat(self, model: str, request: Message) -> AsyncGenerator[Message]:
-        """The replies to a chat request: first {prompt_tokens}, then {text} a token, the last with usage."""
-        self._check_served(model)
+    async def complete(self, asked: AskedText) -> AsyncGenerator[dict[str, Any]]:
+        """The engine's objects: one, or chunks; a switch waits for them until its deadline."""
+        self.check_served(asked.request.model)
         self.in_flight += 1
         self._idle.clear()
         try:
-            async with contextlib.aclosing(self.compute.stream("chat", **request)) as replies:
-                async for reply in replies:
-                    yield reply
+            async with contextlib.aclosing(self.engine.complete(asked)) as objects:
+                async for each in objects:
+                    yield each
         except ComputeError as error:
             raise RefusedError.of(error) from error
         finally:
@@ -262,27 +266,38 @@ class Node:
             if self.in_flight == 0:
                 self._idle.set()
 
-    async def score(self, model: str, request: Message) -> AsyncGenerator[Message]:
-        """The one reply to a request to judge a given answer; no switch waits for it."""
-        self._check_served(model)
+    async def score(self, asked: Asked[ScoreRequest]) -> dict[str, Any]:
+        """The judgement of a given answer; no switch waits for it."""
+        self.check_served(asked.request.request.model)
         outcome = "cancelled"
         try:
-            async with contextlib.aclosing(self.compute.stream("score", **request)) as replies:
-                async for reply in replies:
-                    outcome = "scored"
-                    yield reply
+            answer = await self.engine.score(asked)
+            outcome = "scored"
         except ComputeError as error:
             outcome = error.kind
             raise RefusedError.of(error) from error
+        except RefusedError as error:
+            outcome = error.code or "refused"
+            raise
         finally:
             self.metrics.scores.labels(outcome).inc()
+        return answer
 
-    def _check_served(self, model: str) -> None:
+    async def tokenize(self, asked: Asked[TokenizeRequest]) -> dict[str, Any]:
+        """The tokens of a prompt."""
+        self.check_served(asked.request.model)
+        try:
+            return await self.engine.tokenize(asked)
+        except ComputeError as error:
+            raise RefusedError.of(error) from error
+
+    def check_served(self, model: str | None) -> None:
+        """Raises RefusedError unless this model (None: any) can be asked now."""
         served = self.served
         if served is None or self._draining:
             reason = "the model is being taken down" if served else self._reason or "no model is up"
             raise RefusedError(503, f"no model can answer now: {reason}", code="unavailable", retry_after_s=5)
-        if model != served.request.model:
+        if model is not None and model != served.request.model:
             message = f"the model {model[:200]} is not served here; {served.request.model} is"
             raise RefusedError(404, message, code="model_not_found")
 

@@ -1,219 +1,113 @@
-"""/v1: the part of OpenAI's interface that a chat client needs."""
+"""/v1: OpenAI's interface, whatever engine answers behind it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from mlnode.engines.base import Asked, AskedText
 from mlnode.errors import RefusedError
 from mlnode.http_limits import error_body
 from mlnode.node import Node
-from mlnode.schemas import ModelName
-from mlnode.wire import Message
+from mlnode.openai_schemas import ChatRequest, CompletionRequest, ScoreRequest, TokenizeRequest
 
-STOPS_MAX = 16
-
-
-class TextPart(BaseModel):
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(BaseModel):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
-
-    def plain(self) -> dict[str, str]:
-        content = self.content
-        text = content if isinstance(content, str) else "\n".join(part.text for part in content or [])
-        return {"role": "system" if self.role == "developer" else self.role, "content": text}
-
-
-class StreamOptions(BaseModel):
-    include_usage: bool = False
-
-
-Stop = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class ChatRequest(BaseModel):
-    """Unknown fields are ignored, as other servers do; known ones that cannot be served are refused."""
-
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
-
-    model: ModelName
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
-    max_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
-        default=None, validation_alias=AliasChoices("max_completion_tokens", "max_tokens")
-    )
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=STOPS_MAX)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
-    logprobs: Literal[False] | None = None
-    # As vLLM: every choice carries the ids of its tokens, the one that ends the answer included.
-    return_token_ids: bool | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-
-    def for_compute(self, tokens_default: int) -> Message:
-        return {
-            "messages": [message.plain() for message in self.messages],
-            "max_tokens": self.max_tokens,
-            "max_tokens_default": tokens_default,
-            "temperature": 1.0 if self.temperature is None else self.temperature,
-            "top_p": self.top_p or 1.0,
-            "stop": [self.stop] if isinstance(self.stop, str) else self.stop or [],
-            "seed": self.seed,
-        }
-
-
-class ScoreRequest(BaseModel):
-    """A request as it was answered, and the answer that is to be judged."""
-
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
-
-    request: ChatRequest
-    text: str
-    token_ids: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=2**20)]
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
-
-    def for_compute(self, tokens_default: int) -> Message:
-        answer = {"text": self.text, "token_ids": self.token_ids, "top_logprobs": self.top_logprobs}
-        return self.request.for_compute(tokens_default) | answer
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What every object of one answer repeats."""
-
-    id: str
-    created: int
-    model: str
-
-    def completion(self, text: str, last: Message, token_ids: list[int] | None) -> dict[str, Any]:
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": last["finish_reason"]}
-        if token_ids is not None:
-            choice |= {"token_ids": token_ids}
-        return self._object("chat.completion", [choice]) | {"usage": usage(last)}
-
-    def chunk(
-        self, delta: dict[str, str], finish_reason: str | None = None, token_ids: list[int] | None = None
-    ) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        if token_ids is not None:
-            choice |= {"token_ids": token_ids}
-        return self._object("chat.completion.chunk", [choice])
-
-    def usage_chunk(self, last: Message) -> dict[str, Any]:
-        return self._object("chat.completion.chunk", []) | {"usage": usage(last)}
-
-    def _object(self, kind: str, choices: list[Any]) -> dict[str, Any]:
-        named = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
-        return named | {"choices": choices}
-
-
-def usage(last: Message) -> dict[str, int]:
-    prompt, completion = last["prompt_tokens"], last["completion_tokens"]
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+T = TypeVar("T")
+CLIENT_LEFT = 499
+ERROR_PROPERTIES = {"error": {"type": "object", "required": ["message", "type", "param", "code"]}}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": text,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"error": {"type": "object"}},
+                    "required": ["error"],
+                }
+            }
+        },
+    }
+    for status, text in {
+        400: "what is wrong with the request, all of it",
+        404: "the model is not served here",
+        408: "the body did not come in time",
+        413: "the body is too large",
+        429: "the queue is full; Retry-After says when to come again",
+        500: "the engine failed",
+        501: "this engine cannot do it",
+        502: "the engine behind this node failed",
+        503: "no model can answer now; Retry-After says when to come again",
+        504: "there was no answer in time",
+    }.items()
+}
 
 
 def sse(value: dict[str, Any]) -> str:
     return f"data: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n\n"
 
 
-async def measured(node: Node, request: ChatRequest) -> AsyncGenerator[Message]:
-    """The node's replies, counted and timed on their way."""
+async def measured(node: Node, asked: AskedText) -> AsyncGenerator[dict[str, Any]]:
+    """The engine's objects, counted and timed on their way."""
     outcome, started, first = "cancelled", time.monotonic(), True
     model = node.served.request.model if node.served else ""
     try:
-        fields = request.for_compute(node.settings.max_tokens_default)
-        async with contextlib.aclosing(node.chat(request.model, fields)) as replies:
-            async for reply in replies:
-                if "text" in reply and first:
-                    first = False
-                    node.metrics.first_token_seconds.observe(time.monotonic() - started)
-                if "finish_reason" in reply:
-                    outcome = str(reply["finish_reason"])
-                    node.metrics.tokens.labels(model, "prompt").inc(reply["prompt_tokens"])
-                    node.metrics.tokens.labels(model, "completion").inc(reply["completion_tokens"])
-                yield reply
+        async with contextlib.aclosing(node.complete(asked)) as objects:
+            async for each in objects:
+                for choice in each.get("choices") or ():
+                    if first and _has_text(choice):
+                        first = False
+                        node.metrics.first_token_seconds.observe(time.monotonic() - started)
+                    outcome = str(choice.get("finish_reason") or outcome)
+                if usage := each.get("usage"):
+                    node.metrics.tokens.labels(model, "prompt").inc(usage.get("prompt_tokens") or 0)
+                    node.metrics.tokens.labels(model, "completion").inc(usage.get("completion_tokens") or 0)
+                yield each
     except RefusedError as error:
         outcome = error.code or "refused"
         raise
     finally:
+        # A status of another server is no label of ours.
         node.metrics.requests.labels(model, outcome).inc()
         node.metrics.request_seconds.observe(time.monotonic() - started)
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """A whole answer: its text, its tokens, and the last reply."""
-
-    text: str
-    token_ids: list[int]
-    last: Message
+def _has_text(choice: dict[str, Any]) -> bool:
+    said = choice.get("delta") or choice.get("message") or choice
+    return bool(said.get("content") or said.get("text") or said.get("tool_calls"))
 
 
-async def collect(replies: AsyncGenerator[Message]) -> Collected:
-    """All replies, joined."""
-    parts: list[str] = []
-    token_ids: list[int] = []
-    last: Message = {}
-    async with contextlib.aclosing(replies):
-        async for last in replies:
-            parts.append(last.get("text", ""))
-            if "token" in last:
-                token_ids.append(last["token"])
-    return Collected("".join(parts), token_ids, last)
+async def whole(objects: AsyncGenerator[dict[str, Any]]) -> dict[str, Any]:
+    """The one object of an answer that is not streamed."""
+    async with contextlib.aclosing(objects):
+        return await anext(objects)
 
 
 async def stream(
-    head: Head,
-    first: Message,
-    replies: AsyncGenerator[Message],
-    *,
-    include_usage: bool,
-    return_token_ids: bool = False,
+    first: dict[str, Any], objects: AsyncGenerator[dict[str, Any]], *, include_usage: bool
 ) -> AsyncIterator[str]:
     """Server-sent events; `first` has been awaited already, so that a refusal still has its own status."""
-    assert "prompt_tokens" in first
-    async with contextlib.aclosing(replies):
-        yield sse(head.chunk({"role": "assistant", "content": ""}))
-        token_ids: list[int] | None = [] if return_token_ids else None
+    async with contextlib.aclosing(objects):
+        yield sse(first)
         try:
-            async for reply in replies:
-                if token_ids is not None:
-                    token_ids.append(reply["token"])
-                if reply["text"]:
-                    yield sse(head.chunk({"content": reply["text"]}, token_ids=token_ids))
-                    token_ids = None if token_ids is None else []
-                if "finish_reason" in reply:
-                    yield sse(head.chunk({}, reply["finish_reason"], token_ids))
-                    if include_usage:
-                        yield sse(head.usage_chunk(reply))
+            async for each in objects:
+                if each.get("choices") or include_usage:
+                    yield sse(each)
         except RefusedError as error:
             yield sse(error_body("/v1/", error.status, error.message, error.code))
             return
         yield "data: [DONE]\n\n"
 
 
-async def unless_disconnected(request: Request, work: AsyncGenerator[Message]) -> Collected | None:
-    """The collected answer, or None as soon as nobody waits for it any more."""
-    answer = asyncio.create_task(collect(work))
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
+    """The work's result, or None as soon as nobody waits for it any more."""
+    answer = asyncio.create_task(work)
     gone = asyncio.create_task(_disconnected(request))
     try:
         await asyncio.wait([answer, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -229,44 +123,62 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
+async def _answer(node: Node, asked: AskedText, request: Request) -> Response:
+    body, objects = asked.request, measured(node, asked)
+    if body.stream:
+        # Whoever leaves while the answer waits for its turn gives the place back, too.
+        first = await unless_disconnected(request, anext(objects))
+        if first is None:
+            await objects.aclose()
+            return Response(status_code=CLIENT_LEFT)
+        events = stream(first, objects, include_usage=body.include_usage)
+        return StreamingResponse(events, media_type="text/event-stream")
+    answer = await unless_disconnected(request, whole(objects))
+    return Response(status_code=CLIENT_LEFT) if answer is None else JSONResponse(answer)
+
+
 def openai_routes(node: Node) -> APIRouter:
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", tags=["openai"], responses=ERRORS)
 
     @router.get("/models")
     async def models() -> dict[str, Any]:
-        data = []
-        if served := node.served:
-            entry = {"id": served.request.model, "object": "model", "created": int(served.since)}
-            data.append(entry | {"owned_by": "evergrid", "max_model_len": served.context})
-        return {"object": "list", "data": data}
+        return {"object": "list", "data": [_model_entry(node)] if node.served else []}
+
+    @router.get("/models/{model:path}")
+    async def model_of(model: str) -> dict[str, Any]:
+        node.check_served(model)
+        return _model_entry(node)
 
     @router.post("/chat/completions", response_model=None)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
-        head = Head(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), body.model)
-        replies = measured(node, body)
-        if not body.stream:
-            answer = await unless_disconnected(request, replies)
-            if answer is None:
-                return Response(status_code=499)
-            shown = answer.token_ids if body.return_token_ids else None
-            return JSONResponse(head.completion(answer.text, answer.last, shown))
-        include_usage = body.stream_options is not None and body.stream_options.include_usage
-        first = await anext(replies)
-        return StreamingResponse(
-            stream(
-                head,
-                first,
-                replies,
-                include_usage=include_usage,
-                return_token_ids=bool(body.return_token_ids),
-            ),
-            media_type="text/event-stream",
-        )
+        return await _answer(node, Asked(body, await request.json()), request)
+
+    @router.post("/completions", response_model=None)
+    async def completions(body: CompletionRequest, request: Request) -> Response:
+        return await _answer(node, Asked(body, await request.json()), request)
 
     @router.post("/chat/completions/score", response_model=None)
     async def score(body: ScoreRequest, request: Request) -> Response:
-        fields = body.for_compute(node.settings.max_tokens_default)
-        answer = await unless_disconnected(request, node.score(body.request.model, fields))
-        return JSONResponse(answer.last) if answer else Response(status_code=499)
+        asked = Asked(body, await request.json())
+        answer = await unless_disconnected(request, node.score(asked))
+        return JSONResponse(answer) if answer else Response(status_code=CLIENT_LEFT)
 
     return router
+
+
+def tokenize_routes(node: Node) -> APIRouter:
+    """POST /tokenize, where vLLM has it."""
+    router = APIRouter(tags=["openai"], responses=ERRORS)
+
+    @router.post("/tokenize")
+    async def tokenize(body: TokenizeRequest, request: Request) -> dict[str, Any]:
+        return await node.tokenize(Asked(body, await request.json()))
+
+    return router
+
+
+def _model_entry(node: Node) -> dict[str, Any]:
+    served = node.served
+    assert served is not None
+    entry = {"id": served.request.model, "object": "model", "created": int(served.since)}
+    return entry | {"owned_by": "evergrid", "max_model_len": served.context}

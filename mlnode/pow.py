@@ -22,6 +22,9 @@ from torch import Tensor
 from torch.backends import mkldnn
 from torch.nn import functional
 
+from mlnode import pow_engine
+from mlnode.pow_engine import Kernels, Pending, rms
+
 Item = tuple[bytes, str, int]  # public key, node_id, nonce
 Claim = int | float | None  # in 1e-6; what is not a finite number can only be a mismatch
 
@@ -260,6 +263,7 @@ def _linear(weight: Tensor) -> Linear:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
+    stage: int  # index of its device
     qkv: Linear  # of the last layer: keys and values only
     q_last: Linear | None
     wo: Linear
@@ -267,30 +271,38 @@ class _Layer:
     w2: Linear
 
 
-def _rms(y: Tensor) -> Tensor:
-    return functional.rms_norm(y, y.shape[-1:], eps=1e-6)
-
-
 class Body:
-    """The random transformer of one poc_seed: [nonces, seq_len, dim] to the last position's logits."""
+    """The random transformer of one poc_seed: [nonces, seq_len, dim] to the last position's logits.
 
-    def __init__(self, params: PocParams, poc_seed: bytes, device: torch.device) -> None:
-        self.params, self._seed, self._device = params, poc_seed, device
+    Its layers lie on the devices in order, a contiguous stage on each: two batches under way keep two busy.
+    """
+
+    def __init__(self, params: PocParams, poc_seed: bytes, devices: Sequence[torch.device]) -> None:
+        self.params, self._seed, self.devices = params, poc_seed, tuple(devices)
         self.b = math.sqrt(4 / params.n_layers)
         self.a = math.sqrt(1 - 4 / params.n_layers)
         self._shapes = {name: (rows, columns) for name, rows, columns in parameters(params)}
+        self.stages = self._plan()
         self.layers = [self._layer(i) for i in range(params.n_layers)]
-        self.output = self._fused("output")
+        self.output = self._fused("output", device=self.devices[self.stages[-1]])
         half = params.head_dim // 2
         inverse = 10_000 ** (-torch.arange(half, dtype=torch.float64) / half)
         angle = torch.outer(torch.arange(params.seq_len, dtype=torch.float64), inverse).unsqueeze(1)
-        self.cos, self.sin = (f(angle).float().to(device) for f in (torch.cos, torch.sin))
+        cos, sin = angle.cos().float(), angle.sin().float()
+        self._rotation = [(cos.to(device), sin.to(device)) for device in self.devices]
 
-    def _fused(self, *names: str) -> Linear:
+    def _plan(self) -> list[int]:
+        itemsize = DTYPES[self.params.dtype].itemsize
+        head_bytes = self.params.vocab * self.params.dim * itemsize
+        layer_bytes = (self.params.weight_count * itemsize - head_bytes) // self.params.n_layers
+        room = [pow_engine.free_bytes(device) for device in self.devices]
+        return pow_engine.split_layers(layer_bytes, self.params.n_layers, head_bytes, room)
+
+    def _fused(self, *names: str, device: torch.device) -> Linear:
         """One linear map whose rows are those of the named weights, one after another."""
         rows = [self._shapes[name][0] for name in names]
         dtype = DTYPES[self.params.dtype]
-        weight = torch.empty(sum(rows), self._shapes[names[0]][1], dtype=dtype, device=self._device)
+        weight = torch.empty(sum(rows), self._shapes[names[0]][1], dtype=dtype, device=device)
         parts: tuple[Tensor, ...] = weight.split(rows)  # type: ignore[no-untyped-call]
         for name, part in zip(names, parts, strict=True):
             fill_weight(self._seed, name, part)
@@ -300,39 +312,42 @@ class Body:
         name = f"layers.{i}"
         q, kv = [f"{name}.wq"], [f"{name}.wk", f"{name}.wv"]
         last = i == self.params.n_layers - 1
+        fused = partial(self._fused, device=self.devices[self.stages[i]])
         return _Layer(
-            qkv=self._fused(*kv) if last else self._fused(*q, *kv),
-            q_last=self._fused(*q) if last else None,
-            wo=self._fused(f"{name}.wo"),
-            w13=self._fused(f"{name}.w1", f"{name}.w3"),
-            w2=self._fused(f"{name}.w2"),
+            stage=self.stages[i],
+            qkv=fused(*kv) if last else fused(*q, *kv),
+            q_last=fused(*q) if last else None,
+            wo=fused(f"{name}.wo"),
+            w13=fused(f"{name}.w1", f"{name}.w3"),
+            w2=fused(f"{name}.w2"),
         )
 
-    def logits(self, inputs: Tensor) -> Tensor:
-        """float32 [nonces, vocab]."""
-        x = _rms(inputs)
+    def logits(self, inputs: Tensor, kernels: Kernels | None = None) -> Tensor:
+        """float32 [nonces, vocab], on the device of the last stage."""
+        kernels = kernels or eager_kernels()
+        x, stage = rms(inputs), 0
         for layer in self.layers:
-            attended = layer.wo(self._attention(x, layer))
+            if layer.stage != stage:
+                stage = layer.stage
+                x = x.to(self.devices[stage], non_blocking=True)
+            attended = layer.wo(self._attention(x, layer, kernels))
             if layer.q_last:  # nothing after the last attention looks at the other positions
                 x = x[:, -1:]
-            x = self._mix(x, attended)
-            gate, up = layer.w13(x).chunk(2, dim=-1)
-            x = self._mix(x, layer.w2(functional.silu(gate) * up))
+            x = kernels.mix(x, attended, self.a, self.b)
+            x = kernels.mix(x, layer.w2(kernels.swiglu(layer.w13(x))), self.a, self.b)
         return self.output(x[:, -1]).float()
 
-    def _mix(self, x: Tensor, branch: Tensor) -> Tensor:
-        return _rms(torch.add(self.a * x, _rms(branch), alpha=self.b))
-
-    def _attention(self, x: Tensor, layer: _Layer) -> Tensor:
+    def _attention(self, x: Tensor, layer: _Layer, kernels: Kernels) -> Tensor:
         """[nonces, positions, heads * head_dim]; of the last layer the last position only."""
         kv_heads = self.params.n_kv_heads
+        cos, sin = self._rotation[layer.stage]
         heads = self._heads(layer.qkv(x))
         if layer.q_last:
             k, v = heads[:, :, :kv_heads], heads[:, :, kv_heads:]
-            q = self._rotate(self._heads(layer.q_last(x[:, -1:])), first=x.shape[1] - 1)
-            k = self._rotate(k)
+            q = kernels.rotate(self._heads(layer.q_last(x[:, -1:])), cos[-1:], sin[-1:])
+            k = kernels.rotate(k, cos, sin)
         else:
-            rotated = self._rotate(heads[:, :, :-kv_heads])
+            rotated = kernels.rotate(heads[:, :, :-kv_heads], cos, sin)
             q, k, v = rotated[:, :, :-kv_heads], rotated[:, :, -kv_heads:], heads[:, :, -kv_heads:]
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         mixed = functional.scaled_dot_product_attention(
@@ -343,24 +358,30 @@ class Body:
     def _heads(self, rows: Tensor) -> Tensor:
         return rows.view(*rows.shape[:2], -1, self.params.head_dim)
 
-    def _rotate(self, heads: Tensor, first: int = 0) -> Tensor:
-        """RoPE over the two halves of each head, in float32, of [nonces, positions, heads, head_dim]."""
-        left, right = heads.chunk(2, dim=-1)
-        cos, sin = self.cos[first : first + heads.shape[1]], self.sin[first : first + heads.shape[1]]
-        return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1).to(heads.dtype)
+
+def eager_kernels() -> Kernels:
+    return Kernels(draw_inputs, draw_signs)
 
 
 # the claim
 
 
 class Puzzle:
-    """The network of one poc_seed on one device; `threads`, if given, is set for the whole process.
+    """The network of one poc_seed, on one device or, as "cuda:0+cuda:1", in stages over several.
 
-    Use it as a context manager, or close it, to give the memory back.
+    `threads`, if given, is set for the whole process; `compiled` says whether whole batches go through fused
+    kernels (where not given: where that is possible and pays). Use it as a context manager, or close it, to give
+    the memory back.
     """
 
     def __init__(
-        self, params: PocParams, poc_seed: bytes, device: str = "cpu", threads: int | None = None
+        self,
+        params: PocParams,
+        poc_seed: bytes,
+        device: str = "cpu",
+        threads: int | None = None,
+        *,
+        compiled: bool = False,
     ) -> None:
         if len(poc_seed) != 32:
             raise ValueError(f"poc_seed has {len(poc_seed)} bytes instead of 32")
@@ -368,14 +389,23 @@ class Puzzle:
             torch.set_num_threads(threads)
         torch.set_float32_matmul_precision("highest")
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-        self.params, self.poc_seed, self.device = params, poc_seed, torch.device(device)
+        self.params, self.poc_seed = params, poc_seed
+        self.devices = pow_engine.parse_devices(device)
+        self.device = self.devices[0]
         with torch.inference_mode():
-            self._body: Body | None = Body(params, poc_seed, self.device)
-        self.batch_size = self._fitting_batch_size()
+            self._body: Body | None = Body(params, poc_seed, self.devices)
+        self.batch_size = pow_engine.fitting_batch_size(self._activation_bytes(), self.devices)
+        self._compiled: Kernels | None = None
+        if compiled:
+            self._compile()
+
+    @property
+    def is_compiled(self) -> bool:
+        return self._compiled is not None
 
     def close(self) -> None:
         """Drops the weights and gives the device's memory back."""
-        self._body = None
+        self._body = self._compiled = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -389,32 +419,37 @@ class Puzzle:
 
     def generate(self, public_key: bytes, node_id: str, first: int, count: int) -> list[int | None]:
         """The claims of nonces first … first + count - 1 of one node; None where one is not finite."""
+        return self.start_generate(public_key, node_id, first, count).claims()
+
+    def start_generate(self, public_key: bytes, node_id: str, first: int, count: int) -> Pending:
+        """Hands the work to the device; on a card the claims are ready later."""
         _check_nonces(first, first + count - 1 if count else first)
         with torch.inference_mode():
             words = torch.tensor([_stream_words(self.poc_seed, public_key, node_id)], device=self.device)
             nonces = torch.arange(count, device=self.device) + _signed(first)
-            return self._claims(words.expand(count, -1), nonces)
+            return self._start(words.expand(count, -1), nonces)
 
     def claims(self, items: Sequence[Item]) -> list[int | None]:
         """The claims of nonces of any nodes, in the order asked, computed as if they were one node's."""
+        return self.start_claims(items).claims()
+
+    def start_claims(self, items: Sequence[Item]) -> Pending:
+        """As `start_generate`, in one merged forward pass for whichever nodes."""
         if not items:
-            return []
+            return Pending([])
         nonces = [nonce for _, _, nonce in items]
         _check_nonces(min(nonces), max(nonces))
         with torch.inference_mode():
             words = torch.tensor([_stream_words(self.poc_seed, key, node_id) for key, node_id, _ in items])
             signed = torch.tensor([_signed(nonce) for nonce in nonces])
-            return self._claims(words.to(self.device), signed.to(self.device))
+            return self._start(words.to(self.device), signed.to(self.device))
 
-    def _claims(self, words: Tensor, nonces: Tensor) -> list[int | None]:
+    def _start(self, words: Tensor, nonces: Tensor) -> Pending:
         size, zs = self.batch_size, []
         for i in range(0, len(nonces), size):
             batch = nonces[i : i + size]
             zs.append(self._z(*self._padded(words[i : i + size], batch))[: len(batch)])
-        if not zs:
-            return []
-        millionths = (torch.cat(zs).cpu().double() * 1e6).round().tolist()
-        return [int(claim) if math.isfinite(claim) else None for claim in millionths]
+        return Pending(zs)
 
     def _padded(self, words: Tensor, nonces: Tensor) -> tuple[Tensor, Tensor]:
         """Repeats the last nonce up to a power of two: few shapes, and little waste for a short request."""
@@ -430,20 +465,30 @@ class Puzzle:
         """float32 [nonces]: N(0, 1) for every nonce whatever the logits, since the signs are fair."""
         if self._body is None:
             raise RuntimeError("the puzzle is closed")
-        logits = self._body.logits(draw_inputs(words[:, :3], nonces, self.params))
-        signs = draw_signs(words[:, 3:], nonces, self.params)
+        # Kernels are compiled for whole batches alone; a rest is not worth a compilation of its own.
+        whole = self._compiled is not None and len(nonces) == self.batch_size
+        kernels = self._compiled if self._compiled is not None and whole else eager_kernels()
+        # Fused kernels are made for one layout in memory.
+        inputs_words, signs_words = words[:, :3].contiguous(), words[:, 3:].contiguous()
+        logits = self._body.logits(kernels.inputs(inputs_words, nonces, self.params), kernels)
+        signs = kernels.signs(signs_words, nonces, self.params).to(logits.device)
         norm: Tensor = torch.linalg.vector_norm(logits, dim=-1)
         return (signs * logits).sum(dim=-1) / norm
 
-    def _fitting_batch_size(self) -> int:
-        """The power of two whose activations fit the processor's cache, or half of the card's free memory."""
+    def _compile(self) -> None:
+        """Fuses the element-wise kernels for the batch's shape; without a compiler they stay as they are."""
+        self._compiled = eager_kernels().compiled()
+        try:
+            self.start_generate(bytes(33), "", 0, self.batch_size).claims()
+        except Exception as error:  # noqa: BLE001 - compilers fail in many ways, none of which may stop the work
+            pow_engine.log.warning("kernels not compiled: %s", str(error).splitlines()[0])
+            self._compiled = None
+
+    def _activation_bytes(self) -> int:
+        """Of one nonce, at most."""
         p = self.params
         widths = 6 * p.dim + 3 * p.ffn_dim + 2 * p.head_dim * (p.n_heads + 2 * p.n_kv_heads)
-        activation_bytes = p.seq_len * widths * DTYPES[p.dtype].itemsize
-        budget_bytes = 1 << 23
-        if self.device.type == "cuda":
-            budget_bytes = min(torch.cuda.mem_get_info(self.device)[0] // 2, 1 << 32)
-        return 1 << max(0, (budget_bytes // activation_bytes).bit_length() - 1)
+        return p.seq_len * widths * DTYPES[p.dtype].itemsize
 
 
 def _check_nonces(lowest: int, highest: int) -> None:

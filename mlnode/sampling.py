@@ -16,6 +16,16 @@ class Sampling:
     seed: int | None
 
 
+def new_generator(seed: int | None, device: torch.device) -> torch.Generator:
+    """The source of an answer's chance: repeatable if there is a seed."""
+    generator = torch.Generator(device)
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return generator
+
+
 def choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     """The next token from float32 logits [vocab]: the greatest at temperature 0, else a draw from top_p."""
     if sampling.temperature == 0:
@@ -26,3 +36,12 @@ def choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator)
         ordered[ordered.cumsum(0) - ordered >= sampling.top_p] = 0
         return int(indices[torch.multinomial(ordered, 1, generator=generator)])
     return int(torch.multinomial(probabilities, 1, generator=generator))
+
+
+def likeliest(logits: torch.Tensor, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
+    """The model's own log-probability of `token`, before temperature, and its `top` likeliest tokens."""
+    logprobs = logits.log_softmax(-1)
+    if top == 0:
+        return float(logprobs[token]), []
+    best = logprobs.topk(min(top, logprobs.shape[-1]))
+    return float(logprobs[token]), list(zip(best.indices.tolist(), best.values.tolist(), strict=True))

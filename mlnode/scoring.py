@@ -18,7 +18,7 @@ from mlnode.text_stream import TextStream
 from mlnode.wire import Message
 
 if TYPE_CHECKING:
-    from mlnode.inference import Model
+    from mlnode.model import Model
 
 # Tokens of one forward pass: other requests wait no longer than that.
 CHUNK_TOKENS = 128
@@ -154,7 +154,7 @@ class Judgement:
 
 def open_judgement(model: Model, request: Message) -> Judgement:
     """An answer's scoring, not begun; ValueError that says why these tokens cannot be that answer."""
-    prompt = model.encode_chat(request["messages"])
+    prompt = model.encode(request["prompt"])
     tokens = request["token_ids"]
     if not all(0 <= token < model.network.config.vocab_size for token in tokens):
         raise ValueError("token_ids: there are ids that the model's vocabulary does not have")

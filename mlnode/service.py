@@ -22,7 +22,7 @@ from mlnode.errors import RefusedError
 from mlnode.http_limits import Limits, LimitsMiddleware, error_body, limited_protocol
 from mlnode.metrics import package_version
 from mlnode.node import Node
-from mlnode.openai_routes import openai_routes
+from mlnode.openai_routes import openai_routes, tokenize_routes
 from mlnode.schemas import name_all
 from mlnode.settings import Settings
 
@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Evergrid MLNode", version=package_version(), lifespan=lifespan)
     app.include_router(api_routes(node))
     app.include_router(openai_routes(node))
+    app.include_router(tokenize_routes(node))
     _add_observation(app, node)
     _add_errors(app)
     switch_timeout_s = 2 * (
@@ -83,7 +84,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        status = 400 if request.url.path.startswith("/v1/") else 422
+        status = 400 if request.url.path.startswith(("/v1/", "/tokenize")) else 422
         return answer(request, status, name_all(error.errors()), "invalid", None)
 
     @app.exception_handler(HTTPException)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
         default=None, description="folder of models, '/' in an id written as '--'"
     )
     model_map: Path | None = Field(default=None, description="JSON file {model id: folder}")
+    engine: str = Field(default="transformers", description="who serves models: a file of mlnode/engines")
+    engine_options: dict[str, Any] = Field(default={}, description="that engine's own options, as JSON")
     threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="torch threads")
     device: str = Field(
         default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
@@ -67,8 +70,8 @@ class Settings(BaseSettings):
     )
     body_bytes_max: int = Field(default=16 * 2**20, gt=0, description="largest request body in bytes")
     connections_max: int = Field(default=256, gt=0, description="most connections at once")
-    requests_active_max: int = Field(default=4, gt=0, description="most answers computed side by side")
-    requests_waiting_max: int = Field(default=8, ge=0, description="most answers that wait for their turn")
+    requests_active_max: int = Field(default=32, gt=0, description="most choices decoded side by side")
+    requests_waiting_max: int = Field(default=64, ge=0, description="most answers that wait for their turn")
     max_tokens_default: int = Field(default=512, gt=0, description="max_tokens of a request that names none")
 
     @field_validator("models_dir", "model_map", "token_file", "callback_token_file")

@@ -203,8 +203,9 @@ def test_requests_that_cannot_be_served_get_their_own_error_each(serving: Servic
         (body(model="evergrid/none"), 404, "model_not_found"),
         (body(max_tokens=10**6), 400, "invalid"),
         (body(temperature=3, messages=[]), 400, "invalid"),
-        (body(n=2), 400, "invalid"),
-        (body(logprobs=True), 400, "invalid"),
+        (body(n=17, logprobs="many"), 400, "invalid"),
+        (body(tools=[{"type": "function", "function": {"name": "f"}}]), 400, "unsupported"),
+        (body(response_format={"type": "json_object"}), 400, "unsupported"),
     ]
     for request, status, code in cases:
         for stream in (False, True):

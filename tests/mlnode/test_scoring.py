@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import torch
 
-from mlnode.inference import Model, generate_tokens, load_model
+from mlnode.model import Model, generate_tokens, load_model
 from mlnode.sampling import Sampling
 from mlnode.scoring import CHUNK_TOKENS, TokenScore, judge, replay, score_tokens
 from mlnode.tiny import make_tiny_llama
