@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from abci_app import formation
-from abci_app.modules import collateral, epochs, inference, rewards, uptime
+from abci_app.modules import collateral, epochs, inference, poc, rewards, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,11 @@ TABLE: tuple[Stage, ...] = (
     ),
     Stage("start_of_poc", lambda at: at.start, (epochs.open_poc,)),
     Stage("end_of_poc", lambda at: at.end, (end_of_poc_stage,)),
-    Stage("start_of_poc_validation", lambda at: at.validation_start, (epochs.set_validation_seed,)),
+    Stage(
+        "start_of_poc_validation",
+        lambda at: at.validation_start,
+        (epochs.set_validation_seed, poc.freeze_voters),
+    ),
     Stage(
         "end_of_poc_validation",
         lambda at: at.validation_end,

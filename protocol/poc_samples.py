@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -120,14 +119,6 @@ class ValidatorDraw:
         for _ in range(self.slots):
             drawn = draw.below(total)
             yield bisect_right(ends, drawn if drawn < start else drawn + width)
-
-
-@lru_cache(maxsize=4)
-def validator_draw(
-    voters: tuple[tuple[str, int], ...], slots: int, chain_id: str, height_start: int, block_hash: bytes
-) -> ValidatorDraw:
-    """The draw of one PoC; asked again for the same, it is the one that was made before."""
-    return ValidatorDraw(voters, slots, chain_id, height_start, block_hash)
 
 
 def sampled_validators(

@@ -26,6 +26,7 @@ from abci_app.modules.epochs.groups import (
     free_message,
     get_epoch_model,
     group,
+    is_only_voter,
     is_published,
     member,
     members,
@@ -39,6 +40,7 @@ from abci_app.modules.epochs.groups import (
     state,
     subgroups,
     upcoming_record,
+    voting_power,
     voting_powers,
 )
 from abci_app.modules.epochs.keys import prune_given_up_keys
@@ -53,6 +55,7 @@ from abci_app.modules.epochs.steps import (
     prune,
     publish_group,
     set_validation_seed,
+    set_voters,
     switch_epoch,
     write_record,
 )
@@ -91,6 +94,7 @@ __all__ = [
     "group",
     "handlers",
     "invalidate",
+    "is_only_voter",
     "is_published",
     "leave_formation",
     "mark_stage_done",
@@ -117,6 +121,7 @@ __all__ = [
     "set_member",
     "set_powers",
     "set_validation_seed",
+    "set_voters",
     "slot_in_force",
     "slots_in_force",
     "stage_heights",
@@ -126,6 +131,7 @@ __all__ = [
     "switch_epoch",
     "take_validator_updates",
     "upcoming_record",
+    "voting_power",
     "voting_powers",
     "write_heads",
     "write_record",

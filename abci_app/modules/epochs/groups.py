@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from abci_app.modules import hardware
@@ -17,6 +18,7 @@ from abci_app.modules.epochs.state import (
     STATE,
     VALIDATORS,
 )
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,12 +154,39 @@ def voting_powers(ctx: Context) -> dict[str, int]:
 
     Where all are INVALID, those whose power CometBFT keeps have their votes too: else no group could follow.
     """
+    return {each.member_address: each.voting_power for each in _voters(ctx)}
+
+
+def voting_power(ctx: Context, address: str) -> int:
+    """One participant's part of `voting_powers`, without a look at all of them."""
+    found = member(ctx, state(ctx).epoch_effective, "", address)
+    if found is None or not found.voting_power:
+        return 0
+    participant = hardware.get_participant(ctx, address)
+    if participant is None or participant.status != PARTICIPANT_STATUS_INVALID:
+        return found.voting_power
+    first = next(_voters(ctx), None)
+    none_stands = first is not None and first.member_address in {*hardware.invalid_participants(ctx)}
+    return found.voting_power if none_stands and VALIDATORS.has(ctx, found.validator_key) else 0
+
+
+def is_only_voter(ctx: Context, address: str) -> bool:
+    """Whether nobody but a participant has a vote."""
+    return [each.member_address for each in islice(_voters(ctx), 2)] == [address]
+
+
+def _voters(ctx: Context) -> Iterator[ValidationWeight]:
+    """The members of the effective group who have a vote, by address; read as far as they are asked for."""
     invalid = {*hardware.invalid_participants(ctx)}
-    voters = [each for each in members(ctx, state(ctx).epoch_effective) if each.voting_power > 0]
-    standing = [each for each in voters if each.member_address not in invalid]
-    if voters and not standing:
-        standing = [each for each in voters if VALIDATORS.has(ctx, each.validator_key)]
-    return {each.member_address: each.voting_power for each in standing}
+    epoch, standing = state(ctx).epoch_effective, False
+    for each in members(ctx, epoch):
+        if each.voting_power and each.member_address not in invalid:
+            standing = True
+            yield each
+    if not standing:
+        for each in members(ctx, epoch):
+            if each.voting_power and VALIDATORS.has(ctx, each.validator_key):
+                yield each
 
 
 def free_message(ctx: Context, address: str) -> bool:

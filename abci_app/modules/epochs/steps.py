@@ -67,6 +67,13 @@ def set_validation_seed(ctx: Context, record: EpochRecord) -> None:
     ctx.emit("poc_validation_started", epoch=record.index, height=ctx.height)
 
 
+def set_voters(ctx: Context, record: EpochRecord, count: int, digest: bytes) -> None:
+    """At T: what verdicts are checked by, so that none of them has to look at everybody."""
+    stored = RECORDS.require(ctx, record.index)
+    stored.voters, stored.voters_sha256 = count, digest
+    _store(ctx, record, stored)
+
+
 def store_formed(ctx: Context, formed: Iterable[Formed]) -> None:
     """Writes a group and its subgroups under their keys."""
     for each in formed:

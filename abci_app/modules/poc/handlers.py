@@ -9,7 +9,6 @@ from abci_app.kernel.module import handles
 from abci_app.modules import epochs, hardware
 from abci_app.modules.poc import judgements, keeper, refusals, state
 from abci_app.modules.poc.errors import BatchRefused, VerdictsRefused
-from abci_app.modules.poc.rules import is_alone
 from protocol.claims import encode_nonces
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 
@@ -115,15 +114,18 @@ def submit_poc_validations(ctx: Context, msg: poc_pb2.MsgSubmitPocValidations) -
     too_many = refusals.size_refusals(msg)
     if record is None or too_many:
         raise VerdictsRefused(wrong + too_many)
-    powers = epochs.voting_powers(ctx)
-    power = powers.get(msg.creator, 0)
+    power = epochs.voting_power(ctx, msg.creator)
+    member = epochs.member(ctx, epochs.state(ctx).epoch_effective, "", msg.creator) is not None
+    wrong += refusals.voter_refusals(msg.creator, member=member, power=power)
+    if wrong:
+        # These messages are free: what is said in them is looked at only where it can count.
+        raise VerdictsRefused(wrong)
     said, unknown = _said(ctx, msg, record.height_start)
     tallies = _tallies(ctx, said, record)
     judged = _judged(ctx, msg.creator, record, tallies)
-    member = epochs.member(ctx, epochs.state(ctx).epoch_effective, "", msg.creator) is not None
-    wrong += refusals.voter_refusals(msg.creator, member=member, power=power)
     wrong += refusals.place_refusals(unknown)
-    wrong += refusals.verdict_refusals(msg.creator, said, judged, alone=is_alone(powers, msg.creator))
+    alone = epochs.is_only_voter(ctx, msg.creator)
+    wrong += refusals.verdict_refusals(msg.creator, said, judged, alone=alone)
     if wrong:
         raise VerdictsRefused(wrong)
 
@@ -142,9 +144,11 @@ def _said(
 ) -> tuple[list[poc_pb2.PocVerdict], list[int]]:
     """The message's verdicts one by one, by address; and the places that nobody has."""
     said, unknown = list(msg.verdicts), []
+    places = dict.fromkeys(place for group in msg.groups for place in group.places)
+    named = {place: judgements.participant_at(ctx, height_start, place) for place in places}
     for group in msg.groups:
         for place in group.places:
-            participant = judgements.participant_at(ctx, height_start, place)
+            participant = named[place]
             if participant is None:
                 unknown.append(place)
                 continue
@@ -178,10 +182,12 @@ def _judged(
 ) -> dict[str, refusals.Judged]:
     known = [name for name, tally in tallies.items() if tally is not None]
     slots = keeper.slots_of_validator(ctx, record, validator, known)
-    before = judgements.of_validator(ctx, record.height_start, validator)
+    before = judgements.places_judged(ctx, record.height_start, validator)
     return {
         name: refusals.Judged(
-            has_nonces=tally is not None, judged_before=name in before, slots=slots.get(name)
+            has_nonces=tally is not None,
+            judged_before=tally is not None and tally.place in before,
+            slots=slots.get(name),
         )
         for name, tally in tallies.items()
     }

@@ -78,6 +78,12 @@ def _part(height: int, power: int, entries: Sequence[_Entry]) -> JudgementPart:
     return part
 
 
+def places_judged(ctx: Context, height_start: int, validator: str) -> set[int]:
+    """The places of whom one validator judged."""
+    kept = state.VALIDATIONS.get(ctx, (height_start, validator)) or ValidatorJudgements()
+    return {place for part in kept.parts for group in part.groups for place in group.places}
+
+
 def of_validator(ctx: Context, height_start: int, validator: str) -> dict[str, PocValidation]:
     """What one validator said, by the participant judged."""
     kept = state.VALIDATIONS.get(ctx, (height_start, validator))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from abci_app.kernel.context import Context
 from abci_app.modules import epochs, hardware, models
 from abci_app.modules.poc import state
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
-from protocol.poc_samples import effective_slots, validator_draw
+from protocol.poc_samples import ValidatorDraw, effective_slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from abci_app.kernel.context import Context
+    from collections.abc import Iterable, Iterator, Mapping
 
 _NO_WINDOW = (0, -1)
 
@@ -87,18 +87,46 @@ def slots_of_validator(
     ctx: Context, record: epochs_pb2.EpochRecord, validator: str, participants: Iterable[str]
 ) -> dict[str, int]:
     """How many slots of each participant a validator drew; empty where all validate all."""
-    powers = powers_at_validation(ctx, record)
-    slots = effective_slots(record.params.poc.validation_slots, len(powers))
+    slots = validation_slots(ctx, record)
     if not slots or not record.validation_seed:
         return {}
-    voters = tuple(powers.items())
-    draw = validator_draw(voters, slots, ctx.chain_id, record.height_start, record.validation_seed)
+    draw = _validator_draw(ctx, record, slots)
     return {participant: draw.slots_of(validator, participant) for participant in participants}
 
 
 def validation_slots(ctx: Context, record: epochs_pb2.EpochRecord) -> int:
     """How many slots of each participant are drawn in a PoC; 0: all validate all."""
-    return effective_slots(record.params.poc.validation_slots, len(powers_at_validation(ctx, record)))
+    voters = record.voters if record.voters_sha256 else len(powers_at_validation(ctx, record))
+    return effective_slots(record.params.poc.validation_slots, voters)
+
+
+def voters_digest(powers: Mapping[str, int]) -> bytes:
+    """SHA-256 over who may judge, with which power."""
+    return sha256("".join(f"{who} {powers[who]}\n" for who in sorted(powers)).encode()).digest()
+
+
+_DrawKey = tuple[str, int, bytes, int, bytes]
+# The draw that was asked for last. Its name tells all that it follows from, so that it is the same draw
+# wherever it is made, and replacing it is one step: simulations ask from threads of their own.
+_last_draw: list[tuple[_DrawKey, ValidatorDraw]] = []
+
+
+def _validator_draw(ctx: Context, record: epochs_pb2.EpochRecord, slots: int) -> ValidatorDraw:
+    digest = record.voters_sha256 or voters_digest(powers_at_validation(ctx, record))
+    key = (ctx.chain_id, record.height_start, record.validation_seed, slots, digest)
+    for known, draw in tuple(_last_draw):
+        if known == key:
+            return draw
+    # Not charged: whether a node still has the draw is its own affair, and gas is everybody's.
+    powers = powers_at_validation(Context(ctx.block, ctx.kv), record)
+    draw = ValidatorDraw(powers.items(), slots, ctx.chain_id, record.height_start, record.validation_seed)
+    _last_draw[:] = [(key, draw)]
+    return draw
+
+
+def forget_draw() -> None:
+    """As after a restart: the next verdict makes the draw anew."""
+    _last_draw.clear()
 
 
 def powers_at_validation(ctx: Context, record: epochs_pb2.EpochRecord) -> dict[str, int]:

@@ -26,6 +26,12 @@ _IN_TREE: tuple[Map[Any, Any], ...] = (
 )
 
 
+def freeze_voters(ctx: Context, record: epochs_pb2.EpochRecord) -> None:
+    """At T: notes in the record who may judge."""
+    powers = keeper.powers_at_validation(ctx, record)
+    epochs.set_voters(ctx, record, len(powers), keeper.voters_digest(powers))
+
+
 def compute_new_weights(ctx: Context, record: epochs_pb2.EpochRecord) -> list[epochs_pb2.ActiveParticipant]:
     """Who has weight in the next group, by address: decides the vote, then weighs everyone at once."""
     decide_outcomes(ctx, record)

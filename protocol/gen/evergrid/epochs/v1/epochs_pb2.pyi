@@ -53,7 +53,7 @@ class EpochState(_message.Message):
     def __init__(self, epoch_effective: _Optional[int] = ..., height_effective: _Optional[int] = ..., height_next_poc: _Optional[int] = ..., extensions: _Optional[int] = ...) -> None: ...
 
 class EpochRecord(_message.Message):
-    __slots__ = ("index", "height_start", "params", "stages_done", "poc_seed", "validation_seed", "height_ready", "height_switched", "extended", "extension_reason", "effective_power", "retained_power", "extensions")
+    __slots__ = ("index", "height_start", "params", "stages_done", "poc_seed", "validation_seed", "height_ready", "height_switched", "extended", "extension_reason", "effective_power", "retained_power", "extensions", "voters", "voters_sha256")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_START_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,8 @@ class EpochRecord(_message.Message):
     EFFECTIVE_POWER_FIELD_NUMBER: _ClassVar[int]
     RETAINED_POWER_FIELD_NUMBER: _ClassVar[int]
     EXTENSIONS_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_SHA256_FIELD_NUMBER: _ClassVar[int]
     index: int
     height_start: int
     params: _params_pb2.Params
@@ -80,7 +82,9 @@ class EpochRecord(_message.Message):
     effective_power: int
     retained_power: int
     extensions: int
-    def __init__(self, index: _Optional[int] = ..., height_start: _Optional[int] = ..., params: _Optional[_Union[_params_pb2.Params, _Mapping]] = ..., stages_done: _Optional[_Iterable[str]] = ..., poc_seed: _Optional[bytes] = ..., validation_seed: _Optional[bytes] = ..., height_ready: _Optional[int] = ..., height_switched: _Optional[int] = ..., extended: bool = ..., extension_reason: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., effective_power: _Optional[int] = ..., retained_power: _Optional[int] = ..., extensions: _Optional[int] = ...) -> None: ...
+    voters: int
+    voters_sha256: bytes
+    def __init__(self, index: _Optional[int] = ..., height_start: _Optional[int] = ..., params: _Optional[_Union[_params_pb2.Params, _Mapping]] = ..., stages_done: _Optional[_Iterable[str]] = ..., poc_seed: _Optional[bytes] = ..., validation_seed: _Optional[bytes] = ..., height_ready: _Optional[int] = ..., height_switched: _Optional[int] = ..., extended: bool = ..., extension_reason: _Optional[_Union[_reasons_pb2.Reason, str]] = ..., effective_power: _Optional[int] = ..., retained_power: _Optional[int] = ..., extensions: _Optional[int] = ..., voters: _Optional[int] = ..., voters_sha256: _Optional[bytes] = ...) -> None: ...
 
 class EpochGroup(_message.Message):
     __slots__ = ("epoch_index", "model_id", "model_snapshot", "sub_group_models", "total_weight", "total_throughput", "expected_throughput_vector", "real_throughput_vector", "total_voting_power", "member_count", "unit_of_compute_price", "height_formed")
