@@ -11,6 +11,7 @@ from cli.options import QUERY, shared
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cli.decided import Decided
     from cli.epoch_view import EpochView, NodeKey
     from cli.session import Session
     from client.chain import ChainClient
@@ -27,15 +28,14 @@ def diff() -> None:
 @shared(*QUERY)
 def epochs(session: Session, epoch_a: int, epoch_b: int) -> None:
     """What changed from epoch A to epoch B: params, models, participants, nodes, slots, powers."""
-    from cli.epoch_view import load  # noqa: PLC0415 - brings protobuf
+    from cli import decided  # noqa: PLC0415 - brings protobuf
+    from cli.epoch_view import load  # noqa: PLC0415
 
     height = int(session.get("height") or 0)
     with session.client as client:
         before, after = load(client, epoch_a, height), load(client, epoch_b, height)
-        changes = [
-            {"about": about, "change": text}
-            for about, text in _changes(before, after, _reasons_of(client, epoch_b, height))
-        ]
+        found = _changes(before, after, decided.load(client, height), _reasons_of(client, epoch_b, height))
+        changes = [{"about": about, "change": text} for about, text in found]
     lines = [f"from epoch {epoch_a} to epoch {epoch_b}:"]
     for about in dict.fromkeys(each["about"] for each in changes):
         lines += [f"{about}:", *(f"  {each['change']}" for each in changes if each["about"] == about)]
@@ -61,10 +61,12 @@ def _reasons_of(client: ChainClient, epoch: int, height: int) -> Callable[[NodeK
     return why
 
 
-def _changes(before: EpochView, after: EpochView, why: Callable[[NodeKey], str]) -> Iterator[tuple[str, str]]:
-    for text in _params(before.record.params, after.record.params):
+def _changes(
+    before: EpochView, after: EpochView, decided: Decided, why: Callable[[NodeKey], str]
+) -> Iterator[tuple[str, str]]:
+    for text in _params(before.record.params, after.record.params, decided):
         yield "params", text
-    for text in _models(before, after):
+    for text in _models(before, after, decided):
         yield "models", text
     for text in _participants(before, after):
         yield "participants", text
@@ -74,23 +76,37 @@ def _changes(before: EpochView, after: EpochView, why: Callable[[NodeKey], str])
         yield "slots", text
 
 
-def _params(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Every field that differs, nested ones by their path."""
+def _params(before: Any, after: Any, decided: Decided, path: str = "") -> Iterator[str]:
+    """Every field that differs, nested ones by their path, and whose proposal it was."""
+    from cli.decided import by  # noqa: PLC0415 - brings protobuf
+
     for field in after.DESCRIPTOR.fields:
         old, new, name = getattr(before, field.name), getattr(after, field.name), f"{path}{field.name}"
         if field.message_type is not None:
-            yield from _params(old, new, f"{name}.")
+            yield from _params(old, new, decided, f"{name}.")
         elif old != new:
-            yield f"{name} was {old}, is {new}: governance changed it before the record was written"
+            shown = f"{name} was {_value(field, old)}, is {_value(field, new)}"
+            yield f"{shown}: {by(decided.param(name, new))} changed it before the record was written"
 
 
-def _models(before: EpochView, after: EpochView) -> Iterator[str]:
+def _value(field: Any, value: Any) -> str:
+    return str(field.enum_type.values_by_number[value].name).lower() if field.enum_type else str(value)
+
+
+def _models(before: EpochView, after: EpochView, decided: Decided) -> Iterator[str]:
+    from cli.decided import by  # noqa: PLC0415 - brings protobuf
+
     for model_id in sorted({*before.models, *after.models}):
         old, new = before.groups.get(model_id), after.groups.get(model_id)
         if old is None:
-            yield f"{model_id} is served now, with {new.total_throughput if new else 0} tokens per PoC window"
+            registered = decided.registered(new.model_snapshot) if new else []
+            whose = f"; {by(registered)} registered it" if registered else ""
+            carried = new.total_throughput if new else 0
+            yield f"{model_id} is served now, with {carried} tokens per PoC window{whose}"
         elif new is None:
-            yield f"{model_id} is not served any more: it is retired, or no node with weight is left to it"
+            retired = decided.retired(model_id)
+            whose = f"{by(retired)} retired it" if retired else "no node with weight is left to it"
+            yield f"{model_id} is not served any more: {whose}"
         else:
             if old.model_snapshot != new.model_snapshot:
                 fields = [
@@ -98,7 +114,8 @@ def _models(before: EpochView, after: EpochView) -> Iterator[str]:
                     for f in new.model_snapshot.DESCRIPTOR.fields
                     if getattr(old.model_snapshot, f.name) != getattr(new.model_snapshot, f.name)
                 ]
-                yield f"{model_id} was registered anew: {', '.join(fields)}"
+                whose = by(decided.registered(new.model_snapshot))
+                yield f"{model_id} was registered anew by {whose}: {', '.join(fields)}"
             if old.total_throughput != new.total_throughput:
                 yield (
                     f"{model_id} can carry {new.total_throughput} tokens per PoC window instead of "
@@ -114,7 +131,7 @@ def _participants(before: EpochView, after: EpochView) -> Iterator[str]:
     for address in sorted({*before.members[""], *after.members[""]}):
         old, new = before.members[""].get(address), after.members[""].get(address)
         if new is None:
-            yield f"{address} left: none of its nodes has weight"
+            yield f"{address} left: none of its nodes has weight (see its nodes)"
             continue
         capped = f", capped from {new.weight}" if new.voting_power < new.weight else ""
         if not new.validator_key:
@@ -123,7 +140,9 @@ def _participants(before: EpochView, after: EpochView) -> Iterator[str]:
             yield f"{address} joined with weight {new.weight} and voting power {new.voting_power}{capped}"
             continue
         if old.weight != new.weight:
-            yield f"{address} weighs {new.weight} instead of {old.weight} (see its nodes)"
+            proved = new.proved_weight
+            covered = f"; they proved {proved}, its collateral covers no more" if proved else ""
+            yield f"{address} weighs {new.weight} instead of {old.weight} (see its nodes{covered})"
         if old.voting_power != new.voting_power:
             yield f"{address} has voting power {new.voting_power} instead of {old.voting_power}{capped}"
         if old.validator_key != new.validator_key:
@@ -131,7 +150,7 @@ def _participants(before: EpochView, after: EpochView) -> Iterator[str]:
 
 
 def _nodes(before: EpochView, after: EpochView, why: Callable[[NodeKey], str]) -> Iterator[str]:
-    from abci_app.kernel.trace import word  # noqa: PLC0415 - brings the chain's kernel
+    from cli import plain  # noqa: PLC0415 - brings the chain's kernel
 
     old_nodes, new_nodes = before.nodes(), after.nodes()
     for key in sorted({*old_nodes, *new_nodes}):
@@ -140,7 +159,7 @@ def _nodes(before: EpochView, after: EpochView, why: Callable[[NodeKey], str]) -
             yield f"{name} lost its weight of {old_nodes[key][1].poc_weight}: {why(key)}"
             continue
         model_id, node = new_nodes[key]
-        source = word(node.weight_source)
+        source = plain.weight(node.weight_source)
         if key not in old_nodes:
             yield f"{name} has weight {node.poc_weight} ({source}) and serves {model_id or 'no model'}"
             continue
@@ -152,7 +171,7 @@ def _nodes(before: EpochView, after: EpochView, why: Callable[[NodeKey], str]) -
 
 
 def _slots(before: EpochView, after: EpochView) -> Iterator[str]:
-    from abci_app.kernel.trace import word  # noqa: PLC0415 - brings the chain's kernel
+    from cli import plain  # noqa: PLC0415 - brings the chain's kernel
 
     old = {
         (model.model_id, turn.participant, turn.node_id): turn.reason
@@ -165,6 +184,6 @@ def _slots(before: EpochView, after: EpochView) -> Iterator[str]:
         for turn in model.turns
     }
     for key in sorted({*old, *new}):
-        was, now = (word(found[key]) if key in found else "not in the draw" for found in (old, new))
+        was, now = (plain.draw(found[key]) if key in found else "was not in it" for found in (old, new))
         if was != now:
-            yield f"{key[2]} of {key[1]} in the draw of {key[0]} before the PoC: {now}, before that {was}"
+            yield f"{key[2]} of {key[1]} in the draw of {key[0]} before the PoC: {now}; last time it {was}"

@@ -46,15 +46,6 @@ class EpochView:
             if node.poc_weight
         }
 
-    def weight_serving(self) -> int:
-        """The weight of all nodes that serve a model: what a reward is split over."""
-        return sum(
-            member.weight
-            for model_id, members in self.members.items()
-            if model_id
-            for member in members.values()
-        )
-
 
 def load(client: ChainClient, epoch: int, height: int = 0) -> EpochView:
     """Asks for all of an epoch; raises ChainError where the chain does not have it."""

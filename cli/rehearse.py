@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ from cli.explain import who
 from cli.options import QUERY, shared
 
 if TYPE_CHECKING:
+    from abci_app.modules.rewards import rules
     from cli.epoch_view import EpochView
     from cli.rehearsal import Chances
     from cli.session import Session
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 DRAWN = "pre_poc_scheduling"
 AMOUNT_MAX = 2**63
+BPS = 10_000
 
 
 @click.group()
@@ -60,11 +63,11 @@ def slots(session: Session, participant: str | None, samples: int, outcomes: int
             return
         view = load(client, now.state.epoch_effective, height)
         inputs = client.query(uptime_pb2.QueryDrawInputsRequest(), uptime_pb2.QueryDrawInputsResponse, height)
-        reward = _reward_next(client, height)
+        earned = _earned(client, view, address, height)
     chances = rehearsed(inputs, outcomes_max=outcomes, samples=samples, seed=seed)
     most = inputs.params.max_consecutive_preserved_epochs
     rows = [
-        _row(view, model, turn, chances, reward) | {"max_consecutive_preserved_epochs": most}
+        _row(view, model, turn, chances, earned) | {"max_consecutive_preserved_epochs": most}
         for model in inputs.models
         for turn in model.turns
         if address in {"", turn.participant}
@@ -74,11 +77,32 @@ def slots(session: Session, participant: str | None, samples: int, outcomes: int
     _emit(session, inputs, chances, rows, seed)
 
 
-def _reward_next(client: ChainClient, height: int) -> int:
-    from protocol.gen.evergrid.rewards.v1 import rewards_pb2  # noqa: PLC0415 - brings protobuf
+def _earned(client: ChainClient, view: EpochView, address: str, height: int) -> dict[str, rules.Share]:
+    """What the next epoch's reward brings each participant, with weights and coverage of this one.
 
-    answer = client.query(rewards_pb2.QueryEmissionRequest(), rewards_pb2.QueryEmissionResponse, height)
-    return int(answer.emission.reward_next)
+    With an `address`, only its bonus is asked for, unless the bonuses of others take from it.
+    """
+    from abci_app.modules.rewards import rules  # noqa: PLC0415 - brings the chain
+    from protocol.gen.evergrid.epochs.v1.params_pb2 import COVERAGE_BONUS_MODE_SHARED  # noqa: PLC0415
+    from protocol.gen.evergrid.rewards.v1 import rewards_pb2 as pb  # noqa: PLC0415
+
+    emission = client.query(pb.QueryEmissionRequest(), pb.QueryEmissionResponse, height).emission
+    params, weights = view.record.params.rewards, Counter[str]()
+    for model_id, members in view.members.items():
+        if model_id:
+            weights.update({address: member.weight for address, member in members.items()})
+    asked = sorted(weights)
+    if address and params.coverage_bonus_mode != COVERAGE_BONUS_MODE_SHARED:
+        asked = [address]
+    covered = set[str]()
+    for member in asked:
+        request = pb.QueryParticipantModelCoverageRequest(epoch_index=view.record.index, participant=member)
+        if client.query(request, pb.QueryParticipantModelCoverageResponse, height).covered:
+            covered.add(member)
+    full = [rules.Member(each, weights[each], BPS, each in covered) for each in sorted(weights)]
+    left = params.reward_supply_cap - int(emission.minted_total)
+    split = rules.settle(params, int(emission.reward_next), left, full)
+    return {share.member.address: share for share in split.shares}
 
 
 def _row(
@@ -86,7 +110,7 @@ def _row(
     model: SlotAllocation,
     turn: SlotTurn,
     chances: Chances,
-    reward: int,
+    earned: dict[str, rules.Share],
 ) -> dict[str, Any]:
     from abci_app.kernel.trace import word  # noqa: PLC0415 - brings the chain's kernel
     from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_NOT_DRAWN  # noqa: PLC0415
@@ -94,7 +118,10 @@ def _row(
     key = (model.model_id, turn.participant, turn.node_id)
     serves, node = view.nodes().get((turn.participant, turn.node_id), ("", None))
     weight = node.poc_weight if node is not None and serves == model.model_id else 0
-    kept = reward * weight // max(1, view.weight_serving())
+    share = earned.get(turn.participant)
+    whole = share.member.weight if share is not None else 0
+    base, bonus = (part * weight // whole if whole else 0 for part in _parts(share))
+    kept = base + bonus
     per_token = view.groups[model.model_id].model_snapshot.units_of_compute_per_token
     price = min(per_token * view.parent.unit_of_compute_price, AMOUNT_MAX)
     fees = int(chances.tokens.get(key, 0.0) * price)
@@ -109,8 +136,13 @@ def _row(
         "unproved_if_serving": turn.unproved + 1,
         "nevg_if_serving": str(kept + fees),
         "nevg_if_mining": str(kept),
+        "bonus_either_way": str(bonus),
         "fees_if_serving": str(fees),
     }
+
+
+def _parts(share: rules.Share | None) -> tuple[int, int]:
+    return (share.base, share.bonus) if share is not None else (0, 0)
 
 
 def _emit(
@@ -127,11 +159,12 @@ def _emit(
         worst = max(row["standard_error"] for row in rows)
         how = f"from {chances.draws} draws with seed {seed}, standard error at most {worst}"
     assumed = (
-        "Earnings: serving keeps the weight, mining is taken to prove the same weight again, the other nodes "
-        "and the availability stay as they are, and the expected demand of the PoC window is paid in full."
+        "Earnings: serving keeps the weight, mining is taken to prove the same weight again; other nodes, and with "
+        "them the coverage of models, stay as they are, every request is answered, and the expected demand of "
+        "the PoC window is paid in full. Both earnings have the node's part of the coverage bonus in them."
     )
     names = ("participant", "node_id", "model_id", "chance_serves", "not_eligible", "weight")
-    columns = (*names, "nevg_if_serving", "nevg_if_mining")
+    columns = (*names, "nevg_if_serving", "nevg_if_mining", "bonus_either_way")
     text = f"PoC of epoch {inputs.epoch_index}, drawn at height {inputs.height}; {how}.\n"
     shown = {
         "epoch_index": str(inputs.epoch_index),

@@ -17,6 +17,7 @@ from protocol.gen.tendermint.abci import types_pb2 as abci
 if TYPE_CHECKING:
     from typing import Self
 
+    from abci_app.sim.chain import UnsignedChain
     from tests.chain import Chain
 
 
@@ -28,7 +29,7 @@ class RpcError(Exception):
 class RpcServer:
     """Serves a chain's RPC on loopback; `calls` are the methods in the order in which they were asked."""
 
-    chain: Chain
+    chain: Chain | UnsignedChain
     calls: list[str] = field(default_factory=list)
     found: dict[str, dict[str, Any]] = field(default_factory=dict)
     # A mempool that keeps what it takes: nothing gets into a block.

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.sim.scenario import load
+from abci_app.sim.world import World
+from cli.decided import Decided, by
 from cli.rehearsal import rehearse
 from client.keyring import Keyring
+from protocol.gen.evergrid.epochs.v1 import epochs_pb2
+from protocol.gen.evergrid.epochs.v1.params_pb2 import EpochParams, Params
+from protocol.gen.evergrid.models.v1.models_pb2 import Model, MsgRegisterModel, MsgRetireModel
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
 from tests.chain import Chain, key_of
 from tests.cli.conftest import Command
@@ -77,11 +83,51 @@ def test_diff_epochs_says_what_changed_and_why(worked: Command) -> None:
     alice, bob = key_of(ALICE).address, key_of(BOB).address
     assert f"  {alice} weighs 710 instead of 700 (see its nodes)" in lines
     assert f"  {alice} has voting power 500 instead of 440, capped from 710" in lines
-    assert f"  a1 of {alice} weighs 310 instead of 300 (mined)" in lines
-    assert f"  b3 of {bob} has weight 90 (mined) and serves Y" in lines
-    drawn = f"  a1 of {alice} in the draw of X before the PoC: over_limit, before that not in the draw"
-    assert drawn in lines
+    assert f"  a1 of {alice} weighs 310 instead of 300 (mined: proved by mining)" in lines
+    assert f"  b3 of {bob} has weight 90 (mined: proved by mining) and serves Y" in lines
+    drawn = (
+        f"  a1 of {alice} in the draw of X before the PoC: mines, since with it more than the limit of the"
+    )
+    assert f"{drawn} model would serve (over_limit); last time it was not in it" in lines
     assert worked("diff", "epochs", "8", "8").stdout.splitlines()[1:] == ["nothing changed"]
+
+
+def test_diff_epochs_names_the_proposal_that_changed_a_param(tmp_path: Path) -> None:
+    # Given a chain on which a passed proposal halved the window in which nonces are found
+    world = World(load("governance_mid_poc"), 1)
+    world.run(6)
+
+    # When
+    with RpcServer(world.chain) as server:
+        text = Command(tmp_path / "home", server.url)("diff", "epochs", "4", "5").stdout
+
+    # Then
+    assert "poc_stage_duration was 5, is 4: proposal 1 changed it before the record was written" in text
+
+
+def test_a_change_back_and_forth_is_that_of_the_proposals_that_made_it() -> None:
+    # Given three proposals: to 24, to 30, to 24 again; and one that retires a model and one that registers it
+    def update(length: int) -> epochs_pb2.MsgUpdateParams:
+        return epochs_pb2.MsgUpdateParams(params=Params(epoch=EpochParams(epoch_length=length)))
+
+    model = Model(id="m/x", v_ram=1)
+    found = Decided(
+        (
+            (1, update(24)),
+            (2, update(30)),
+            (4, MsgRetireModel(model_id="m/x")),
+            (5, MsgRegisterModel(model=model)),
+            (7, update(24)),
+        )
+    )
+
+    # When, then
+    assert by(found.param("epoch.epoch_length", 24)) == "proposals 1 and 7"
+    assert by(found.param("epoch.epoch_length", 30)) == "proposal 2"
+    assert by(found.param("epoch.epoch_length", 31)) == "governance"
+    assert by(found.retired("m/x")) == "proposal 4"
+    assert by(found.registered(Model(id="m/x", v_ram=1, proposed_by="somebody"))) == "proposal 5"
+    assert found.registered(Model(id="m/x", v_ram=2)) == []
 
 
 def test_rehearse_is_exact_where_the_draw_is_small_and_says_so(before_the_draw: Command) -> None:
@@ -93,6 +139,20 @@ def test_rehearse_is_exact_where_the_draw_is_small_and_says_so(before_the_draw: 
     assert all(row["standard_error"] == 0 for row in rows.values())
     assert all(0 <= row["chance_serves"] <= 1 for row in rows.values())
     assert int(rows["a1"]["nevg_if_serving"]) > int(rows["a1"]["nevg_if_mining"]) > 0
+
+
+def test_rehearse_has_the_bonus_of_who_covers_all_models_in_both_earnings(before_the_draw: Command) -> None:
+    # Given alice and bob, who cover X and Y, and carol, who serves X alone
+    answer = before_the_draw.json("rehearse", "slots")
+
+    # Then a tenth is added for the two, and nothing for carol; asked for alone the figures are the same
+    rows = {row["node_id"]: row for row in answer["nodes"]}
+    for node_id, covered in (("a1", True), ("b1", True), ("c1", False)):
+        base = int(rows[node_id]["nevg_if_mining"]) - int(rows[node_id]["bonus_either_way"])
+        assert int(rows[node_id]["bonus_either_way"]) == pytest.approx(base // 10 if covered else 0, abs=1)
+    assert before_the_draw.json("rehearse", "slots", "alice")["nodes"] == [
+        row for row in answer["nodes"] if row["participant"] == key_of(ALICE).address
+    ]
 
 
 def test_samples_agree_with_the_exact_chance_within_their_error(before_the_draw: Command) -> None:
