@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx2
 import structlog
 
 from api_node.broker import Broker
+from api_node.choices import merged, single_bodies
 from api_node.errors import ApiError, unavailable
 from api_node.execution import Executor, signed_headers
 from api_node.maintenance import drain_blocks, routable
@@ -21,7 +23,7 @@ from api_node.metrics import Metrics
 from api_node.node_worker import reason_word
 from api_node.orchestrator import Orchestrator
 from api_node.payloads import Payload, PayloadStore
-from api_node.relay import ChatCall, Outcome, Reply, canonical, relay
+from api_node.relay import CHAT, COMPLETIONS, ChatCall, Outcome, Reply, canonical, relay
 from api_node.sender import Sender
 from api_node.settings import Settings
 from client.chain import CODE_NOT_FOUND, ChainError
@@ -37,12 +39,15 @@ log = structlog.get_logger("api_node.chat")
 EXECUTORS_TRIED_MAX = 3
 # An estimate that is never too low: every byte a token, and what a template adds.
 TOKENS_PER_MESSAGE = 16
+CHOICES_MAX = 16
+# OpenAI's default of /v1/completions.
+COMPLETION_TOKENS_DEFAULT = 16
 RETRYABLE = (502, 503)
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A client's request as far as routing and paying need it."""
+    """A client's request for one choice, as far as routing and paying need it."""
 
     body: dict[str, Any]
     model_id: str
@@ -50,50 +55,96 @@ class ChatRequest:
     include_usage: bool
     max_tokens: int
     prompt_tokens: int
+    # Choices that its prompt has, and all those that are paid from the same account at the same time.
+    n: int = 1
+    siblings: int = 1
+
+    @property
+    def path(self) -> str:
+        """What of /v1 an executor is asked for."""
+        return CHAT if "messages" in self.body else COMPLETIONS
 
 
-def read_request(raw: bytes, max_tokens_default: int) -> ChatRequest:
-    """The request out of a body; raises ApiError that names all that is wrong with it."""
+def read_request(raw: bytes, max_tokens_default: int, path: str = CHAT) -> list[ChatRequest]:
+    """One request for each choice out of a body; raises ApiError that names all that is wrong with it."""
     try:
         body = json.loads(raw)
-    except ValueError as error:
+        canonical(body)  # half of a surrogate pair is JSON, but no text
+    except (ValueError, RecursionError) as error:
         raise ApiError(400, f"the body is no JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError(400, "the body is no JSON object")
-    if errors := list(_request_errors(body)):
+    if errors := [*_request_errors(body), *_prompt_errors(body, path)]:
         raise ApiError(400, "; ".join(errors))
-    asked = body.get("max_completion_tokens") or body.get("max_tokens") or max_tokens_default
+    asked = body.get("max_completion_tokens") or body.get("max_tokens")
     options = body.get("stream_options") or {}
-    return ChatRequest(
-        body=body,
-        model_id=body["model"],
-        stream=bool(body.get("stream")),
-        include_usage=bool(options.get("include_usage")),
-        max_tokens=asked,
-        prompt_tokens=prompt_tokens_estimate(body["messages"]),
-    )
+    bodies = single_bodies(body)
+    if len(bodies) > CHOICES_MAX:
+        raise ApiError(400, f"n: {len(bodies)} choices are more than {CHOICES_MAX}")
+    return [
+        ChatRequest(
+            body=single,
+            model_id=body["model"],
+            stream=bool(body.get("stream")),
+            include_usage=bool(options.get("include_usage")),
+            max_tokens=asked or (max_tokens_default if path == CHAT else COMPLETION_TOKENS_DEFAULT),
+            prompt_tokens=prompt_tokens_estimate(single),
+            n=body.get("n") or 1,
+            siblings=len(bodies),
+        )
+        for single in bodies
+    ]
 
 
 def _request_errors(body: dict[str, Any]) -> Iterator[str]:
     if not isinstance(body.get("model"), str) or not body["model"]:
         yield "model: a model id is needed"
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
-        yield "messages: a list of at least one message is needed"
-    for name in ("max_tokens", "max_completion_tokens"):
+    for name in ("max_tokens", "max_completion_tokens", "n"):
         value = body.get(name)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             yield f"{name}: a whole number above 0 is needed"
+    if isinstance(body.get("n"), int) and body["n"] > CHOICES_MAX:
+        yield f"n: at most {CHOICES_MAX} choices"
+    if body.get("best_of") not in (None, body.get("n") or 1):
+        yield "best_of: all choices are returned, so it must equal n"
     if not isinstance(body.get("stream"), bool | None):
         yield "stream: true or false is needed"
     if not isinstance(body.get("stream_options"), dict | None):
         yield "stream_options: an object is needed"
 
 
-def prompt_tokens_estimate(messages: Sequence[dict[str, Any]]) -> int:
+def _prompt_errors(body: dict[str, Any], path: str) -> Iterator[str]:
+    """Which of `messages` and `prompt` is there decides what an executor is asked, so it must be one."""
+    if path == CHAT:
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
+            yield "messages: a list of at least one message is needed"
+        if "prompt" in body:
+            yield "prompt: it belongs to /v1/completions"
+        return
+    prompt = body.get("prompt")
+    many = prompt if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else [prompt]
+    if not all(isinstance(one, str) or _is_tokens(one) for one in many):
+        yield "prompt: a text, a list of tokens, or a list of either is needed"
+    if "messages" in body:
+        yield "messages: they belong to /v1/chat/completions"
+
+
+def _is_tokens(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(each) is int for each in value)
+
+
+def prompt_tokens_estimate(body: Mapping[str, Any]) -> int:
     """An upper bound of a prompt's tokens; the escrow that is too much comes back."""
-    sizes = (len(json.dumps(message.get("content"), ensure_ascii=False).encode()) for message in messages)
-    return sum(sizes) + TOKENS_PER_MESSAGE * (len(messages) + 1)
+    prompt = body.get("prompt")
+    if isinstance(prompt, list):
+        return len(prompt) + TOKENS_PER_MESSAGE
+    if isinstance(prompt, str):
+        return len(prompt.encode(errors="replace")) + TOKENS_PER_MESSAGE
+    # Everything that a template may write into the prompt counts, tools too.
+    shown = [*body["messages"], *(body.get("tools") or ()), *(body.get("functions") or ())]
+    sizes = (len(json.dumps(each, ensure_ascii=False).encode(errors="replace")) for each in shown)
+    return sum(sizes) + TOKENS_PER_MESSAGE * (len(shown) + 1)
 
 
 def executor_body(request: ChatRequest, max_tokens: int) -> bytes:
@@ -158,14 +209,14 @@ class TransferAgent:
         """Closes the connections to other participants."""
         await self._peers.aclose()
 
-    async def complete(self, raw: bytes) -> Reply:
+    async def complete(self, raw: bytes, path: str = CHAT) -> Reply:
         """Answers one request, or raises ApiError."""
         started, model, outcome, reason = time.monotonic(), "unknown", "ok", ""
         try:
-            request = read_request(raw, self._settings.max_tokens_default)
-            executors = await self._executors(request.model_id)
-            model = request.model_id
-            reply = await self._serve(request, executors)
+            requests = read_request(raw, self._settings.max_tokens_default, path)
+            executors = await self._executors(requests[0].model_id)
+            model = requests[0].model_id
+            reply = await self._serve_all(requests, executors)
             self._metrics.ttft_seconds.observe(time.monotonic() - started)
         except ApiError as error:
             outcome, reason = str(error.status), error.reason
@@ -207,6 +258,19 @@ class TransferAgent:
             self._windows_known = await self._reader.windows(height=height)
             self._windows_at = height
         return self._windows_known
+
+    async def _serve_all(
+        self, requests: Sequence[ChatRequest], executors: list[inference_pb2.Executor]
+    ) -> Reply:
+        """All choices side by side; where one fails the client gets its error, and what is done is recorded."""
+        tasks = [asyncio.create_task(self._serve(request, executors)) for request in requests]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        replies = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            replies.append(result)
+        return merged(replies, requests[0].n)
 
     async def _serve(self, request: ChatRequest, executors: list[inference_pb2.Executor]) -> Reply:
         if not executors:
@@ -258,7 +322,7 @@ class TransferAgent:
             bank_query.QueryBalanceRequest(address=self._address, denom=self._settings.denom),
             bank_query.QueryBalanceResponse,
         )
-        tokens = int(balance.balance.amount or "0") // price - request.prompt_tokens
+        tokens = int(balance.balance.amount or "0") // price // request.siblings - request.prompt_tokens
         if tokens < 1:
             text = (
                 f"this node's account holds {balance.balance.amount or 0} {self._settings.denom}, which does "
@@ -272,7 +336,9 @@ class TransferAgent:
         view = self._orchestrator.view
         assert view is not None, "executors were read by a view"
         inference_id = own_inference_id(self._address, f"chatcmpl-{uuid.uuid4().hex}")
-        call = ChatCall(inference_id, request.model_id, raw, request.stream, request.include_usage)
+        call = ChatCall(
+            inference_id, request.model_id, raw, request.stream, request.include_usage, request.path
+        )
         message = inference_pb2.MsgStartInference(
             creator=self._address,
             inference_id=inference_id,

@@ -152,7 +152,7 @@ class Executor:
             else:
                 node.worker.wake()
 
-        url = f"{node.config.inference_url}/chat/completions"
+        url = f"{node.config.inference_url}/{call.path}"
         return await relay(
             self._broker.http,
             url,

@@ -13,13 +13,14 @@ from google.protobuf.message import Message
 
 from api_node.artifact_routes import artifact_routes
 from api_node.chat import TransferAgent
+from api_node.choices import single_bodies
 from api_node.errors import ApiError, unavailable
 from api_node.execution import Executor, read_headers
 from api_node.http_server import bearer_check, new_app
 from api_node.metrics import package_version
 from api_node.orchestrator import Orchestrator
 from api_node.payloads import PayloadDesk, payload_routes
-from api_node.relay import ChatCall, Reply
+from api_node.relay import CHAT, COMPLETIONS, ChatCall, Reply
 from api_node.settings import Settings
 from api_node.view import ChainView
 from client.chain import CODE_NOT_FOUND, ChainError
@@ -91,6 +92,10 @@ def chat_routes(
     async def chat_completions(request: Request) -> Response:
         return _response(await agent.complete(await request.body()))
 
+    @router.post("/completions", response_model=None, dependencies=[allowed])
+    async def completions(request: Request) -> Response:
+        return _response(await agent.complete(await request.body(), COMPLETIONS))
+
     @router.get("/chat/completions/{inference_id}")
     async def chat_completion(inference_id: str) -> dict[str, Any]:
         request = inference_pb2.QueryInferenceRequest(inference_id=inference_id)
@@ -117,14 +122,18 @@ def chat_routes(
 
 
 def _handed_over(raw: bytes, inference_id: str) -> ChatCall:
+    """The call out of a body; raises ApiError unless it asks for one answer to one prompt."""
     try:
         body = json.loads(raw)
         model_id, stream = body["model"], bool(body.get("stream"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ApiError(400, "the body is no chat request") from error
     if not isinstance(model_id, str):
         raise ApiError(400, "model: a model id is needed")
-    return ChatCall(inference_id, model_id, raw, stream, include_usage=True)
+    if ("messages" in body) == ("prompt" in body) or len(single_bodies(body)) != 1:
+        raise ApiError(400, "one answer to one prompt is needed: messages or prompt, n of 1")
+    path = CHAT if "messages" in body else COMPLETIONS
+    return ChatCall(inference_id, model_id, raw, stream, include_usage=True, path=path)
 
 
 def _chain_problem(error: ChainError) -> ApiError:

@@ -24,6 +24,7 @@ log = structlog.get_logger("api_node.relay")
 
 CONNECT_TIMEOUT_S = 5.0
 DONE_LINE = "data: [DONE]\n\n"
+CHAT, COMPLETIONS = "chat/completions", "completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class ChatCall:
     stream: bool
     # Whether the client asked for the last chunk with the usage.
     include_usage: bool = False
+    # What of an MLNode's /v1 is asked.
+    path: str = CHAT
 
     @property
     def prompt_hash(self) -> str:
@@ -188,7 +191,7 @@ class _Pump:
 
     def _read_body(self, body: dict[str, Any]) -> None:
         for choice in body.get("choices", ()):
-            self._text.append((choice.get("message") or {}).get("content") or "")
+            self._text.append(_text(choice))
             self._token_ids += choice.get("token_ids") or ()
         self._usage = body.get("usage")
         self._queue.put_nowait(body | {"id": self._call.inference_id})
@@ -209,12 +212,18 @@ class _Pump:
             raise ApiError(502, str(error.get("message") or "the executor failed"), code="executor_failed")
         choices = chunk.get("choices") or []
         for choice in choices:
-            self._text.append((choice.get("delta") or {}).get("content") or "")
+            self._text.append(_text(choice))
             self._token_ids += choice.get("token_ids") or ()
         if chunk.get("usage"):
             self._usage = chunk["usage"]
         if choices or self._call.include_usage:
             self._queue.put_nowait(sse(chunk | {"id": self._call.inference_id}))
+
+
+def _text(choice: dict[str, Any]) -> str:
+    """What a choice, or a piece of it, says: of a chat, of a stream, of a continued text."""
+    said = choice.get("message") or choice.get("delta") or {"content": choice.get("text")}
+    return said.get("content") or ""
 
 
 def _refusal(response: httpx2.Response) -> ApiError:

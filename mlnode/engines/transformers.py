@@ -72,9 +72,12 @@ class TransformersEngine(Engine):
 
     async def score(self, asked: Asked[ScoreRequest]) -> dict[str, Any]:
         body, request = asked.request, asked.request.request
-        _refuse(request)
+        # 400 would say that the answer is impossible; this engine only cannot tell.
+        problems = list(request.beyond_text())
         if len(request.prompts()) > 1:
-            raise RefusedError(400, "request.prompt: one prompt at a time can be judged", code="invalid")
+            problems.append("prompt: one at a time can be judged")
+        if problems:
+            raise RefusedError(501, "; ".join(problems), code="unsupported")
         fields = request.sampling() | {
             "prompt": request.prompts()[0],
             "max_tokens_default": self.host.settings.max_tokens_default,

@@ -83,6 +83,10 @@ class FakeMLNode:
         async def chat(request: Request) -> Response:
             return await self._chat(await request.body())
 
+        @app.post("/v1/completions", response_model=None)
+        async def completions(request: Request) -> Response:
+            return await self._complete(await request.body())
+
         @app.post("/v1/chat/completions/score")
         async def score(request: Request) -> dict[str, Any]:
             self._refuse("score")
@@ -175,6 +179,17 @@ class FakeMLNode:
         ids = list(range(len(self.words)))
         choice = {"index": 0, "message": message, "finish_reason": "stop", "token_ids": ids}
         return JSONResponse(head | {"object": "chat.completion", "choices": [choice], "usage": usage})
+
+    async def _complete(self, raw: bytes) -> Response:
+        self.chats.append(raw)
+        usage = {
+            "prompt_tokens": 7,
+            "completion_tokens": len(self.words),
+            "total_tokens": 7 + len(self.words),
+        }
+        choice = {"index": 0, "text": "".join(self.words), "finish_reason": "stop"}
+        head = {"id": "cmpl-node", "object": "text_completion", "created": 1, "model": self.model}
+        return JSONResponse(head | {"choices": [choice], "usage": usage})
 
     def _score(self, body: dict[str, Any]) -> dict[str, Any]:
         self.judged.append(body["text"])
