@@ -262,7 +262,7 @@ class TransferAgent:
     async def _serve_all(
         self, requests: Sequence[ChatRequest], executors: list[inference_pb2.Executor]
     ) -> Reply:
-        """All choices side by side; where one fails the client gets its error, and what is done is recorded."""
+        """All choices side by side; where one fails the client gets its error."""
         tasks = [asyncio.create_task(self._serve(request, executors)) for request in requests]
         results = await asyncio.gather(*tasks, return_exceptions=True)
         replies = []

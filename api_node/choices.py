@@ -1,7 +1,7 @@
 """A request for several choices is as many inferences: each is escrowed, executed and judged on its own.
 
-Validators re-execute one answer to one prompt. So `n` choices of one prompt, or one each of several prompts, go
-their own ways through the network, and are put together again here in the form that the client asked for.
+Validators re-execute one answer to one prompt. So `n` choices of one prompt, or one each of several prompts,
+go their own ways through the network, and are put together again here in the form that the client asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def single_bodies(body: dict[str, Any]) -> list[dict[str, Any]]:
     if isinstance(prompts[0], list) and prompts[0] and not isinstance(prompts[0][0], int):
         prompts = prompts[0]
     plain = {name: value for name, value in body.items() if name not in SHARED}
-    bodies = []
+    bodies: list[dict[str, Any]] = []
     for prompt in prompts:
         for _ in range(_count(body.get("n"))):
             single = dict(plain)
@@ -44,7 +44,7 @@ def _count(n: Any) -> int:
 
 
 def merged(replies: Sequence[Reply], n: int) -> Reply:
-    """The replies to single choices as one: `n` of them belong to each prompt, which counts once in the usage."""
+    """The replies to single choices as one: `n` of them have the same prompt, which the usage counts once."""
     if len(replies) == 1:
         return replies[0]
     streams = [reply.events for reply in replies if reply.events is not None]
