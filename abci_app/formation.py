@@ -106,6 +106,13 @@ def _members(ctx: Context, under_way: pb.Formation, budget: int) -> int:
 def _sweep(ctx: Context, under_way: pb.Formation, budget: int) -> int:
     used = epochs.sweep_unserved(ctx, under_way, budget)
     if used < budget:
+        _turn_to(under_way, pb.FORMATION_PHASE_COVER)
+    return used
+
+
+def _cover(ctx: Context, under_way: pb.Formation, budget: int) -> int:
+    used, is_over = collateral.apply_collateral(ctx, _record(ctx, under_way), under_way, budget)
+    if is_over:
         _turn_to(under_way, pb.FORMATION_PHASE_POWERS)
     return used
 
@@ -121,7 +128,6 @@ def _decide(ctx: Context, under_way: pb.Formation, _budget: int) -> int:
     """Writes the heads, and decides whether this group may rule."""
     record = _record(ctx, under_way)
     epochs.write_heads(ctx, record, under_way)
-    collateral.apply_collateral(ctx, record)
     reason = epochs.extension_reason(ctx, record)
     if reason is None:
         _turn_to(under_way, pb.FORMATION_PHASE_REMEMBER)
@@ -167,6 +173,7 @@ _PHASES: dict[pb.FormationPhase, Callable[[Context, pb.Formation, int], int]] = 
     pb.FORMATION_PHASE_SCALE: _scale,
     pb.FORMATION_PHASE_MEMBERS: _members,
     pb.FORMATION_PHASE_SWEEP: _sweep,
+    pb.FORMATION_PHASE_COVER: _cover,
     pb.FORMATION_PHASE_POWERS: _powers,
     pb.FORMATION_PHASE_DECIDE: _decide,
     pb.FORMATION_PHASE_REMEMBER: _remember,

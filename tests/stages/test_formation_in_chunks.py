@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,12 +16,15 @@ from abci_app.kernel.context import Block, Context
 from abci_app.kernel.errors import QueryError
 from abci_app.kernel.store import DiskStore, Overlay
 from abci_app.modules import epochs, hardware
+from abci_app.modules.collateral import state as collateral_state
 from abci_app.modules.epochs.profiles import default_params
 from abci_app.modules.epochs.state import GROUPS, MEMBERS, MEMBERS_KEPT, RECORDS
 from abci_app.modules.hardware.handlers import submit_hardware_diff
 from abci_app.modules.poc import state as poc_state
 from abci_app.modules.uptime import state as uptime_state
+from protocol.gen.evergrid.collateral.v1.collateral_pb2 import CollateralWeight
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2 as pb
+from protocol.gen.evergrid.epochs.v1.params_pb2 import CollateralParams
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import MLNode, MsgSubmitHardwareDiff
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_MISBEHAVIOUR
@@ -45,7 +49,9 @@ NODES = st.tuples(
 WORLDS = st.lists(st.lists(NODES, max_size=4), min_size=1, max_size=len(NAMES))
 
 
-def world_at_e(nodes_of: list[list[Any]], *, unit_changed: bool, performance: bool) -> Context:
+def world_at_e(
+    nodes_of: list[list[Any]], *, unit_changed: bool, performance: bool, price: int = 0
+) -> Context:
     """The state at E of a network with these nodes by participant; half of the verdicts are honest."""
     owners = [
         GenesisParticipant(
@@ -56,6 +62,8 @@ def world_at_e(nodes_of: list[list[Any]], *, unit_changed: bool, performance: bo
     params = default_params("local")
     params.epoch.min_retained_power_numerator = 0
     params.uptime.validate_throughput = performance
+    if price:
+        params.collateral.CopyFrom(collateral_params(price))
     chain = Chain(app_state(owners, [a_model(each) for each in MODELS], params))
     chain.block()
     ctx = Context(Block(CHAIN_ID, S - 1), Overlay(chain.store))
@@ -63,6 +71,11 @@ def world_at_e(nodes_of: list[list[Any]], *, unit_changed: bool, performance: bo
     if unit_changed:
         record.params.epoch.poc_stage_duration += 1
         RECORDS.set(ctx, record.index, record)
+    if price:
+        for place, name in enumerate(NAMES[: len(nodes_of)]):
+            collateral_state.DEPOSITS.set(ctx, key_of(name).address, 100 * place)
+        # As if a group of this epoch had been refused before.
+        collateral_state.WEIGHTS.set(ctx, (record.index, "gone"), CollateralWeight(participant="gone"))
     power = sum(epochs.voting_powers(ctx).values())
     for place, (name, nodes) in enumerate(zip(NAMES, nodes_of, strict=False)):
         who = key_of(name).address
@@ -76,6 +89,12 @@ def world_at_e(nodes_of: list[list[Any]], *, unit_changed: bool, performance: bo
         poc_state.TALLIES.set(ctx, (S, who), tally)
     ctx.block = Block(CHAIN_ID, E)
     return ctx
+
+
+def collateral_params(price: int) -> CollateralParams:
+    return CollateralParams(
+        unbonding_epochs=1, collateral_per_weight=price, base_weight_bps=2_000, release_per_block=5
+    )
 
 
 def give_poc_slot(ctx: Context, model_id: str, who: str, node_id: str) -> None:
@@ -109,6 +128,7 @@ def what_stands(ctx: Context) -> dict[str, list[Any]]:
         GROUPS,
         MEMBERS,
         MEMBERS_KEPT,
+        collateral_state.WEIGHTS,
         poc_state.OUTCOMES,
         poc_state.WEIGHTS,
         uptime_state.LAST_PRESERVED,
@@ -122,22 +142,31 @@ def what_stands(ctx: Context) -> dict[str, list[Any]]:
     return found
 
 
+def forget_heights(ctx: Context) -> None:
+    """Each deposit is read in the block in whose chunk the member is: the height of that is told with it."""
+    for key, weighed in list(collateral_state.WEIGHTS.walk(ctx)):
+        weighed.height = 0
+        collateral_state.WEIGHTS.set(ctx, key, weighed)
+
+
 def told(ctx: Context) -> list[Any]:
     """The events, but for the heights at which they came."""
     return [(event.type, [pair for pair in event.attributes if pair[0] != "height"]) for event in ctx.events]
 
 
 @settings(max_examples=25, deadline=None)
-@given(WORLDS, st.integers(1, 15), st.booleans(), st.booleans())
+@given(WORLDS, st.integers(1, 15), st.booleans(), st.booleans(), st.sampled_from((0, 1, 3)))
 def test_a_group_formed_in_chunks_is_byte_for_byte_the_one_formed_at_once(
-    nodes_of: list[list[Any]], chunk: int, unit_changed: bool, performance: bool
+    nodes_of: list[list[Any]], chunk: int, unit_changed: bool, performance: bool, price: int
 ) -> None:
-    whole = world_at_e(nodes_of, unit_changed=unit_changed, performance=performance)
-    parts = world_at_e(nodes_of, unit_changed=unit_changed, performance=performance)
+    whole = world_at_e(nodes_of, unit_changed=unit_changed, performance=performance, price=price)
+    parts = world_at_e(nodes_of, unit_changed=unit_changed, performance=performance, price=price)
 
     assert form(whole, AT_ONCE) == 1
     blocks = form(parts, chunk)
 
+    for ctx in (whole, parts) if price else ():
+        forget_heights(ctx)
     assert what_stands(parts) == what_stands(whole)
     assert told(parts) == told(whole)
     assert blocks > 1 or chunk > len(nodes_of)
@@ -268,3 +297,14 @@ def test_an_export_between_two_chunks_holds_the_group_as_it_would_have_become() 
     while epochs.state(chain.context()).epoch_effective == 0:
         chain.block()
     assert group_of(imported, 1).validation_weights == group_of(chain, 1).validation_weights
+
+
+def test_no_block_covers_more_members_than_its_budget() -> None:
+    nodes = [[(["model/x", "model/y"], 50, 100, True)] for _ in NAMES]
+    ctx = world_at_e(nodes, unit_changed=False, performance=False, price=1)
+
+    form(ctx, 3)
+
+    heights = Counter(weighed.height for weighed in collateral_state.WEIGHTS.values(ctx))
+    assert len(list(epochs.members(ctx, 1))) == sum(heights.values()) >= 3
+    assert max(heights.values()) < len(NAMES) / 2

@@ -9,6 +9,7 @@ from abci_app.kernel.fixed import U64_MAX
 from abci_app.modules import bank, epochs, hardware
 from abci_app.modules.collateral import keeper, rules, state
 from protocol.gen.evergrid.collateral.v1.collateral_pb2 import CollateralWeight, DowntimeDue
+from protocol.gen.evergrid.epochs.v1.epochs_pb2 import FormationTotals
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
 from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_MISSED_INFERENCES
 
@@ -17,35 +18,43 @@ if TYPE_CHECKING:
 
     from abci_app.kernel.collections import Map
     from abci_app.kernel.context import Context
-    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord, ValidationWeight
+    from protocol.gen.evergrid.epochs.v1.epochs_pb2 import EpochRecord, Formation, ValidationWeight
 
     # Of a participant in an epoch, in basis points: who measures it stands above this module.
     AvailabilityBps = Callable[[Context, int, str], int]
 
 
-def apply_collateral(ctx: Context, record: EpochRecord) -> None:
-    """At E, behind the formation: each member keeps the weight that its collateral covers.
+def apply_collateral(
+    ctx: Context, record: EpochRecord, under_way: Formation, budget: int
+) -> tuple[int, bool]:
+    """Behind E: the next members of the group under way keep the weight that their collateral covers.
 
     Nodes keep what they proved, so that preserved weights and throughput stay; the members' weights, in the
-    parent and in each subgroup, and so powers, draws, votes and rewards, are of what is covered.
+    parent and in each subgroup, and so powers, draws, votes and rewards, are of what is covered. Returns how
+    much of the budget was used, where each member's place in a group is one, and whether all are done.
     """
-    params = record.params.collateral
-    if not keeper.is_on(ctx) or not rules.weight_applies(record.index, params):
-        return
-    state.WEIGHTS.clear(ctx, (record.index,))
-    parent = list(epochs.members(ctx, record.index))
-    cut = {}
-    for member in parent:
+    if not keeper.is_on(ctx) or not rules.weight_applies(record.index, record.params.collateral):
+        return 0, True
+    if not under_way.cursor:
+        # What stands of a group of this epoch that was refused.
+        forgotten = state.WEIGHTS.clear(ctx, (record.index,), budget)
+        if forgotten:
+            return forgotten, False
+    served = [each for each in under_way.totals if each.model_id and each.served]
+    count = max(1, budget // (1 + len(served)))
+    chunk = list(islice(epochs.members(ctx, record.index, after=under_way.cursor), count))
+    parent = next((each for each in under_way.totals if not each.model_id), FormationTotals())
+    for member in chunk:
         weighed = _weigh(ctx, record, member)
         state.WEIGHTS.set(ctx, (record.index, member.member_address), weighed)
         if weighed.weight < weighed.proved:
-            member.weight, member.proved_weight = weighed.weight, weighed.proved
-            cut[member.member_address] = weighed
-    if not cut:
-        return
-    _write_parent(ctx, record, parent)
-    for subgroup in epochs.subgroups(ctx, record.index):
-        _cut_subgroup(ctx, record.index, subgroup.model_id, cut)
+            _cut(ctx, record.index, member, weighed, parent)
+            for subgroup in served:
+                inside = epochs.member(ctx, record.index, subgroup.model_id, member.member_address)
+                if inside is not None and inside.weight:
+                    _cut(ctx, record.index, inside, weighed, subgroup)
+        under_way.cursor = member.member_address
+    return len(chunk) * (1 + len(served)), len(chunk) < count
 
 
 def _weigh(ctx: Context, record: EpochRecord, member: ValidationWeight) -> CollateralWeight:
@@ -63,36 +72,15 @@ def _weigh(ctx: Context, record: EpochRecord, member: ValidationWeight) -> Colla
     )
 
 
-def _write_parent(ctx: Context, record: EpochRecord, parent: list[ValidationWeight]) -> None:
-    """The members with their new weights, and the powers that follow from all of them."""
-    voters = [member for member in parent if member.validator_key]
-    powers = epochs.power_cap(
-        [member.weight for member in voters], record.params.epoch.max_individual_power_bps
-    )
-    for member, power in zip(voters, powers, strict=True):
-        member.voting_power = power
-    for member in parent:
-        epochs.set_member(ctx, record.index, "", member)
-    group = epochs.group(ctx, record.index)
-    assert group is not None, f"epoch {record.index} has no group"
-    group.total_weight = sum(member.weight for member in parent)
-    group.total_voting_power = sum(powers)
-    epochs.set_group(ctx, group)
-
-
-def _cut_subgroup(ctx: Context, epoch: int, model_id: str, cut: dict[str, CollateralWeight]) -> None:
-    total = 0
-    for member in list(epochs.members(ctx, epoch, model_id)):
-        weighed = cut.get(member.member_address)
-        if weighed is not None and member.weight:
-            member.proved_weight = member.weight
-            member.weight = rules.part(member.weight, weighed.weight, weighed.proved)
-            epochs.set_member(ctx, epoch, model_id, member)
-        total += member.weight
-    group = epochs.group(ctx, epoch, model_id)
-    assert group is not None, f"epoch {epoch} has no group of {model_id}"
-    group.total_weight = total
-    epochs.set_group(ctx, group)
+def _cut(
+    ctx: Context, epoch: int, member: ValidationWeight, weighed: CollateralWeight, total: FormationTotals
+) -> None:
+    """Cuts a member's weight in one group as the whole of it is cut, and what the group sums up to."""
+    member.proved_weight = member.weight
+    member.weight = rules.part(member.proved_weight, weighed.weight, weighed.proved)
+    # A sum that was too large to be kept stays large.
+    total.weight = max(0, total.weight - (member.proved_weight - member.weight))
+    epochs.set_member(ctx, epoch, total.model_id, member)
 
 
 def charge_downtime(ctx: Context, record: EpochRecord, availability_bps: AvailabilityBps) -> None:

@@ -28,6 +28,7 @@ class FormationPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORMATION_PHASE_REMEMBER: _ClassVar[FormationPhase]
     FORMATION_PHASE_CLEAR_MEMBERS: _ClassVar[FormationPhase]
     FORMATION_PHASE_CLEAR_SLOTS: _ClassVar[FormationPhase]
+    FORMATION_PHASE_COVER: _ClassVar[FormationPhase]
 PRE_POC_SLOT: TimeSlot
 POC_SLOT: TimeSlot
 FORMATION_PHASE_UNSPECIFIED: FormationPhase
@@ -39,6 +40,7 @@ FORMATION_PHASE_DECIDE: FormationPhase
 FORMATION_PHASE_REMEMBER: FormationPhase
 FORMATION_PHASE_CLEAR_MEMBERS: FormationPhase
 FORMATION_PHASE_CLEAR_SLOTS: FormationPhase
+FORMATION_PHASE_COVER: FormationPhase
 
 class EpochState(_message.Message):
     __slots__ = ("epoch_effective", "height_effective", "height_next_poc", "extensions")
