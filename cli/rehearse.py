@@ -159,8 +159,8 @@ def _emit(
         worst = max(row["standard_error"] for row in rows)
         how = f"from {chances.draws} draws with seed {seed}, standard error at most {worst}"
     assumed = (
-        "Earnings: serving keeps the weight, mining is taken to prove the same weight again; other nodes, and "
-        "with them the coverage of models, stay as they are, every request is answered, and the expected "
+        "Earnings: serving keeps the weight, mining is taken to prove the same weight again; other nodes, "
+        "and with them the coverage, stay as they are, every request is answered, and the expected "
         "demand of the PoC window is paid in full. Both have the node's part of the coverage bonus in them."
     )
     names = ("participant", "node_id", "model_id", "chance_serves", "not_eligible", "weight")
