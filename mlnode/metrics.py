@@ -91,6 +91,9 @@ class Metrics:
         self.artifact_verified = self._gauge(
             "mlnode_model_artifact_verified", "1 if the files match their checksums, absent without", "model"
         )
+        self.engine_restarts = self._counter(
+            "mlnode_engine_restarts_total", "Ends of an engine's own process", "engine"
+        )
         self.requests = self._counter(
             "mlnode_inference_requests_total", "Requests by outcome", "model", "outcome"
         )

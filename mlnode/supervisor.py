@@ -49,14 +49,18 @@ class ComputeError(Exception):
         self.message = message
 
 
-def environment(threads: int) -> dict[str, str]:
-    """The compute process's environment: an allowlist, no hub, and threads that wait without spinning."""
-    kept = {
+def kept_environment() -> dict[str, str]:
+    """What a child process may see of our own environment."""
+    return {
         name: value
         for name, value in os.environ.items()
         if name in ENVIRONMENT_KEPT or name.startswith(ENVIRONMENT_KEPT_PREFIXES)
     }
-    return kept | {
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The compute process's environment: an allowlist, no hub, and threads that wait without spinning."""
+    return kept_environment() | {
         "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": str(threads),

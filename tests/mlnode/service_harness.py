@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -69,6 +71,15 @@ class Service:
     url: str
     process: subprocess.Popen[bytes]
     client: httpx2.Client
+
+    @classmethod
+    def started_alone(cls, *flags: str) -> Service:
+        """A service that the test ends itself."""
+        port = free_port()
+        command = [sys.executable, "-m", "mlnode.service", "--port", str(port), "--threads", "1", *flags]
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        url = f"http://127.0.0.1:{port}"
+        return cls(url, process, httpx2.Client(base_url=url, timeout=60, trust_env=False))
 
     def get(self, path: str) -> Any:
         return self.client.get(path).raise_for_status().json()
