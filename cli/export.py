@@ -30,16 +30,19 @@ def export(session: Session, *, output_document: str | None) -> None:
     return session.emit(shown)
 
 
-def exported(home: Path) -> dict[str, Any]:
-    """The genesis document of a home's last state; raises ClickException where there is none."""
+def exported(home: Path, *, running: bool = False) -> dict[str, Any]:
+    """The genesis document of a home's last state; raises ClickException where there is none.
+
+    running: also of a node that has its state open, from a copy of it in memory.
+    """
     from abci_app.app import STORES, App  # noqa: PLC0415 - brings the chain
     from abci_app.genesis import export_genesis  # noqa: PLC0415 - brings the chain
-    from abci_app.kernel.store import DiskStore, StoreLocked  # noqa: PLC0415
+    from abci_app.kernel.store import CopiedStore, DiskStore, StoreLocked  # noqa: PLC0415
 
     document = read_object(_existing(home / "config" / "genesis.json"))
     folder = _existing(home / "data" / "app")
     try:
-        with DiskStore(folder, STORES) as store:
+        with (CopiedStore if running else DiskStore)(folder, STORES) as store:
             app = App(store)
             ctx = app.context_at()
             document["genesis_time"] = _time(ctx.block.time_ns)

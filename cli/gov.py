@@ -28,13 +28,14 @@ def gov() -> None:
 def preview(session: Session, *, proposal: str, state: str | None) -> None:
     """Show what PROPOSAL would change, by the id of one in the state or as a file for submit-proposal.
 
-    Two copies of the state live through the next whole epoch, one with the proposal. The node has to be
-    stopped unless --state is given.
+    Two copies of the state live through the next whole epoch, one with the proposal. The node may run: its
+    last block is looked at.
     """
     from abci_app.sim.preview import preview as previewed  # noqa: PLC0415 - brings the chain
 
     document = read_object(state) if state is not None else _exported(session.home)
-    result = previewed(document, _messages(proposal, document))
+    known = int(proposal) if proposal.isdecimal() else 0
+    result = previewed(document, _messages(proposal, document), proposal_id=known)
     rows = [vars(each) | {"reward_change": each.reward_new - each.reward} for each in result.changes]
     session.emit({"epoch": result.epoch, "changes": rows}, _text(result.epoch, rows))
 
@@ -42,7 +43,7 @@ def preview(session: Session, *, proposal: str, state: str | None) -> None:
 def _exported(home: Path) -> dict[str, Any]:
     from cli.export import exported  # noqa: PLC0415 - only without a file
 
-    return exported(home)
+    return exported(home, running=True)
 
 
 def _messages(proposal: str, document: dict[str, Any]) -> list[Any]:

@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 
 from abci_app.kernel import history
 from abci_app.kernel.backend import Backend, MemoryBackend, Write
-from abci_app.kernel.disk import DiskBackend, StoreLocked
+from abci_app.kernel.disk import DiskBackend, StoreLocked, read_records
 from abci_app.kernel.iavl import Tree
 from abci_app.kernel.kv import KV, Overlay, Reader
 from abci_app.kernel.nodes import EMPTY_ROOT, Node, StoreCorrupt, load, trim_to
@@ -275,6 +275,15 @@ class MemoryStore(Store):
 
     def __init__(self, stores: Sequence[str], *, nodes_cached: int = NODES_CACHED) -> None:
         super().__init__(MemoryBackend(), stores, nodes_cached)
+
+
+class CopiedStore(Store):
+    """What is committed in a directory, read into memory, also while a node has it open."""
+
+    def __init__(self, path: Path | str, stores: Sequence[str], *, nodes_cached: int = NODES_CACHED) -> None:
+        backend = MemoryBackend()
+        backend.write(read_records(Path(path)), sync=False)
+        super().__init__(backend, stores, nodes_cached)
 
 
 class DiskStore(Store):

@@ -25,6 +25,7 @@ from abci_app.sim.scenario import GroupSpec, Scenario, TrafficSpec
 from abci_app.sim.world import RETAINED_HEIGHTS, World, gateway_names
 from protocol.gen.cosmos.gov.v1 import genesis_pb2
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import PRE_POC_SLOT
+from protocol.gen.evergrid.models.v1.models_pb2 import MsgRetireModel
 from protocol.pool import POOL
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Preview:
-    """The changes by participant. epoch: the first whose record has the proposal's params."""
+    """The changes by participant. epoch: the first whose record and group have what the proposal changes."""
 
     epoch: int
     changes: tuple[Change, ...]
@@ -77,12 +78,25 @@ def proposal_messages(document: dict[str, Any], proposal_id: int) -> list[any_pb
     raise PreviewError(f"the state has no proposal {proposal_id}; it has: {known}")
 
 
-def preview(document: dict[str, Any], messages: Sequence[any_pb2.Any]) -> Preview:
-    """The next whole epoch with and without the messages of a proposal, from an exported genesis document."""
-    epoch, without = _lived(document, [])
-    _, with_it = _lived(document, messages)
+def preview(document: dict[str, Any], messages: Sequence[any_pb2.Any], proposal_id: int = 0) -> Preview:
+    """The next whole epoch with and without the messages of a proposal, from an exported genesis document.
+
+    proposal_id: of one that the state holds; the votes on it are left out, else it might pass in both copies.
+    """
+    document = _without_votes(document, proposal_id)
+    # A model that is retired still counts at the next formation.
+    later = any(each.type_url == f"/{MsgRetireModel.DESCRIPTOR.full_name}" for each in messages)
+    epoch, without = _lived(document, [], epochs_later=int(later))
+    _, with_it = _lived(document, messages, epochs_later=int(later))
     names = sorted({*without, *with_it})
     return Preview(epoch, tuple(_change(name, without.get(name), with_it.get(name)) for name in names))
+
+
+def _without_votes(document: dict[str, Any], proposal_id: int) -> dict[str, Any]:
+    governance = document["app_state"].get("gov", {})
+    votes = [each for each in governance.get("votes", []) if int(each["proposal_id"]) != proposal_id]
+    app_state = document["app_state"] | {"gov": governance | {"votes": votes}}
+    return document | {"app_state": app_state}
 
 
 def _change(name: str, old: ParticipantRow | None, new: ParticipantRow | None) -> Change:
@@ -98,13 +112,13 @@ def _change(name: str, old: ParticipantRow | None, new: ParticipantRow | None) -
 
 
 def _lived(
-    document: dict[str, Any], messages: Sequence[any_pb2.Any]
+    document: dict[str, Any], messages: Sequence[any_pb2.Any], epochs_later: int
 ) -> tuple[int, dict[str, ParticipantRow]]:
     """The epoch looked at, and its rows by participant."""
     chain = _copy(document)
     ctx = chain.context()
     scenario, actors = _scenario(ctx), _actors(ctx, document)
-    target = _first_epoch_under_new_params(ctx)
+    target = _first_epoch_under_new_params(ctx) + epochs_later
     _apply(chain, messages)
     world = World(scenario, SEED, actors, chain)
     while not any(row.epoch == target for row in world.ledger.participants):

@@ -8,21 +8,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from abci_app.app import STORES
 from abci_app.genesis import export_genesis
+from abci_app.kernel.store import DiskStore
 from abci_app.modules import epochs
-from abci_app.sim.chain import packed
-from abci_app.sim.ground import DENOM, GOV, as_json
-from abci_app.sim.preview import PreviewError, preview
+from abci_app.sim.actors import actors_of
+from abci_app.sim.chain import UnsignedChain, packed
+from abci_app.sim.ground import DENOM, GOV, a_model, as_json
+from abci_app.sim.preview import PreviewError, preview, proposal_messages
 from abci_app.sim.scenario import load, merge
-from abci_app.sim.world import World
+from abci_app.sim.world import CHAIN_ID, World, genesis
 from cli.main import cli
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
+from protocol.gen.cosmos.gov.v1 import gov_pb2
 from protocol.gen.cosmos.gov.v1 import tx_pb2 as gov_tx
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.epochs.v1.params_pb2 import Params
+from protocol.gen.evergrid.models.v1.models_pb2 import MsgRegisterModel, MsgRetireModel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from google.protobuf.message import Message
 
 
 def exported(world: World) -> dict[str, Any]:
@@ -157,3 +165,89 @@ def test_the_command_says_which_proposals_there_are(tmp_path: Path) -> None:
     # Then
     assert shown.exit_code == 1
     assert "no proposal 7; it has: none" in shown.stderr
+
+
+def a_home(path: Path, scenario: str) -> Iterator[tuple[World, DiskStore]]:
+    """A node's home with a chain on the disk, open as a running node has it."""
+    (path / "config").mkdir(parents=True)
+    (path / "data").mkdir()
+    document = {"chain_id": CHAIN_ID, "initial_height": "1", "genesis_time": "2026-01-01T00:00:00Z"}
+    (path / "config" / "genesis.json").write_text(json.dumps(document))
+    loaded = load(scenario)
+    actors = actors_of(loaded)
+    with DiskStore(path / "data" / "app", STORES) as store:
+        chain = UnsignedChain(genesis(loaded, actors), store, CHAIN_ID, hash_seed="1")
+        yield World(loaded, 1, actors, chain), store
+
+
+def propose(world: World, message: Message) -> None:
+    """Puts a proposal to the vote."""
+    sender = world.actors[0].identity
+    submit = gov_tx.MsgSubmitProposal(
+        messages=[packed(message)],
+        initial_deposit=[Coin(denom=DENOM, amount="10000000")],
+        proposer=sender.address,
+        title="a proposal",
+        summary="a proposal",
+    )
+    (result,) = world.chain.block(world.chain.unsigned(sender, submit))
+    assert result.code == 0, result.log
+
+
+def previewed(home: Path, proposal: str) -> dict[str, dict[str, Any]]:
+    """What the command says of each participant."""
+    shown = CliRunner().invoke(
+        cli, ["gov", "preview", proposal, "--home", str(home), "--output", "json"], catch_exceptions=False
+    )
+    assert shown.exit_code == 0, shown.output
+    return {each["participant"]: each for each in json.loads(shown.stdout)["changes"]}
+
+
+def test_proposals_are_previewed_from_the_home_of_a_node_that_runs_or_is_stopped(tmp_path: Path) -> None:
+    # Given a node's home, on the disk, with proposals on params, on a new model and on a model's end
+    home = tmp_path / "home"
+    for world, _ in a_home(home, "coverage_farming"):
+        world.run(3)
+        second = sorted(model.id for model in world.scenario.models)[1]
+        propose(world, update(world, {"rewards": {"coverage_bonus_bps": 0}}))
+        propose(world, MsgRegisterModel(authority=GOV, model=a_model("m/new")))
+        propose(world, MsgRetireModel(authority=GOV, model_id=second))
+        serving = {actor.address for actor in world.actors for node in actor.nodes if node.model == second}
+
+        # When they are previewed while it runs
+        running = {proposal: previewed(home, proposal) for proposal in "123"}
+
+    # Then without the bonus those who cover both models lose the eleventh part, and nobody anything else
+    covered = {who for who, each in running["1"].items() if each["reward_change"]}
+    assert covered == {actor.address for actor in world.actors if actor.group.label == "both"}
+    assert all(
+        running["1"][who]["reward_new"] * 11 // 10 == pytest.approx(running["1"][who]["reward"])
+        for who in covered
+    )
+    # and a model that nobody serves changes nothing in the first epoch
+    assert {each["reward_change"] for each in running["2"].values()} == {0}
+    # and with the second model gone those earn less who have nodes that serve nothing else
+    assert {who for who, each in running["3"].items() if each["reward_change"] < 0} <= serving
+    assert any(each["reward_change"] < 0 for each in running["3"].values())
+
+    # And of the stopped node it is the same
+    assert {proposal: previewed(home, proposal) for proposal in "123"} == running
+
+
+def test_a_proposal_that_would_pass_anyway_still_shows_what_it_changes() -> None:
+    # Given one that everybody has voted for, so that it passes within a few blocks
+    world = World(load("one_participant"), 1)
+    world.run(2)
+    propose(world, update(world, {"rewards": {"coverage_bonus_bps": 0}}))
+    actor = world.actors[0]
+    vote = gov_tx.MsgVote(proposal_id=1, voter=actor.address, option=gov_pb2.VOTE_OPTION_YES)
+    (voted,) = world.chain.block(world.chain.unsigned(actor.identity, vote))
+    assert voted.code == 0, voted.log
+    document = exported(world)
+
+    # When
+    result = preview(document, proposal_messages(document, 1), proposal_id=1)
+
+    # Then
+    (change,) = result.changes
+    assert change.reward_new == pytest.approx(change.reward / 1.1)
