@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -21,15 +21,19 @@ from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.message import Message
 
     from cli.session import Session
+    from client.chain import TxReply
     from client.keys import Key
 
 _GAS = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_EXPECTED = re.compile(r"account sequence mismatch, expected (\d+),", re.ASCII)
 CODE_NOT_FOUND = 22
+WRONG_SEQUENCE = (32, "sdk")
+SEQUENCE_TRIES = 5
 WAIT_S = 60.0
 
 
@@ -89,15 +93,12 @@ def submit(session: Session, messages: Sequence[Message]) -> None:
                 {"gas_estimate": str(cost.gas_limit), "fee": str(cost.fee) if cost.fee else ""}
             )
         confirm(session, messages, cost)
-        raw = build(
-            messages,
-            [signer],
-            chain_id,
-            cost.wire,
-            memo=session.get("note") or "",
-            timeout_height=session.get("timeout_height") or 0,
-        )
-        return finish(session, raw)
+        memo, height = session.get("note") or "", session.get("timeout_height") or 0
+
+        def sign(now: Signer) -> bytes:
+            return build(messages, [now], chain_id, cost.wire, memo=memo, timeout_height=height)
+
+        return finish(session, sign, signer)
 
 
 def check_options(session: Session) -> None:
@@ -174,9 +175,26 @@ def confirm(session: Session, messages: Sequence[Message], cost: Cost) -> None:
     click.confirm("Sign and broadcast this transaction?", abort=True, err=True)
 
 
-def finish(session: Session, raw: bytes) -> None:
+def broadcast(session: Session, sign: Callable[[Signer], bytes], signer: Signer) -> TxReply:
+    """Signs and broadcasts, again with the sequence that the node expects unless one was given.
+
+    An API node sends under the same key at any time, and the account that a node answers knows of none of
+    what waits for a block.
+    """
+    for _ in range(SEQUENCE_TRIES):
+        reply = session.client.broadcast(sign(signer))
+        expected = _EXPECTED.search(reply.log)
+        if (reply.code, reply.codespace) != WRONG_SEQUENCE or expected is None:
+            break
+        if session.get("sequence") is not None:
+            break
+        signer = replace(signer, sequence=int(expected[1]))
+    return reply
+
+
+def finish(session: Session, sign: Callable[[Signer], bytes], signer: Signer) -> None:
     """Broadcasts, waits where that is wanted, prints; raises ChainError when the chain refused."""
-    reply = session.client.broadcast(raw)
+    reply = broadcast(session, sign, signer)
     if not reply.code and session.get("broadcast_mode") == "block":
         reply = session.client.wait_tx(reply.hash, WAIT_S)
     session.emit(reply_json(reply))

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from client.tx import Fee, Signer, build
+from protocol.gen.cosmos.bank.v1beta1 import tx_pb2
+from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import Chain, key_of, validator_key_of, validator_of
 from tests.cli.conftest import Command
 from tests.cli.rpc import RpcServer
@@ -307,3 +311,24 @@ def test_the_list_of_types_names_messages_of_every_module(evergrid: Command) -> 
 
     assert "/evergrid.poc.v1.MsgSubmitPocBatch" in types
     assert types == sorted(types)
+
+
+def waiting(chain: Chain, sequence: int) -> bytes:
+    """A transaction of alice that waits for a block."""
+    message = tx_pb2.MsgSend(from_address=ALICE, to_address=BOB, amount=[Coin(denom="nevg", amount="1")])
+    signer = Signer(key_of("alice"), chain.account_number("alice"), sequence)
+    return build([message], [signer], chain.chain_id, Fee(10**6))
+
+
+def test_a_transaction_is_signed_again_where_another_sender_of_the_account_came_first(
+    online: Command, chain: Chain, rpc: RpcServer
+) -> None:
+    rpc.stuck = True
+    raw = chain.app.check_tx(waiting(chain, 0), False)  # noqa: FBT003
+    assert abci.ResponseCheckTx.FromString(raw).code == 0
+
+    reply = online.json("tx", "bank", "send", "alice", BOB, "5nevg", "-y")
+    refused = online.fails("tx", "bank", "send", "alice", BOB, "5nevg", "-y", "--sequence", "0")
+
+    assert reply["code"] == 0
+    assert "expected 2, got 0" in refused
