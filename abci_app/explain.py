@@ -58,6 +58,11 @@ def explain_reward(ctx: Context, request: pb.QueryExplainRewardRequest) -> pb.Qu
     """Why an epoch brought a participant what it did."""
     _checked(request.participant)
     found = rewards.explain_reward(ctx, request.epoch_index, request.participant)
+    covered = collateral.explain_cover(ctx, request.epoch_index, request.participant)
+    if covered is not None and any(each.rule == "share" for each in found.steps):
+        # Before the weight that it explains.
+        place = [each.rule for each in found.steps].index("weight")
+        found.steps.insert(place, covered)
     return pb.QueryExplainResponse(explanations=[found])
 
 

@@ -95,7 +95,7 @@ def told(explanation: Explanation) -> str:
         lines.append(f"  {number:2}. {step.text}")
         for source in step.sources:
             height = f" at height {source.height}" if source.height else ""
-            lines.append(f"        {source.collection} {source.key}{height}".rstrip())
+            lines.append(f"        {source.collection} {source.key}".rstrip() + height)
     lines += [f"  not retained: {missing}" for missing in explanation.not_retained]
     if explanation.results_stored and explanation.results_stored != explanation.results:
         stored = ", ".join(f"{each.name} {each.value}" for each in explanation.results_stored)

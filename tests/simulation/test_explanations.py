@@ -9,12 +9,15 @@ import pytest
 
 from abci_app.kernel.errors import QueryError
 from abci_app.modules import epochs, hardware
+from abci_app.sim.scenario import load
+from abci_app.sim.world import World
 from protocol.gen.evergrid.explain.v1 import explain_pb2 as pb
 from tests.simulation import driver, hostile
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from abci_app.sim.chain import UnsignedChain
     from tests.chain import Chain
 
 SUBJECTS = (
@@ -26,7 +29,7 @@ SUBJECTS = (
 )
 
 
-def explained(chain: Chain, request: Message) -> list[pb.Explanation]:
+def explained(chain: Chain | UnsignedChain, request: Message) -> list[pb.Explanation]:
     """What the chain tells; nothing where it says that there is nothing to tell."""
     try:
         return list(chain.query(request, pb.QueryExplainResponse).explanations)
@@ -100,3 +103,22 @@ def test_what_is_past_the_retention_is_said_not_to_be_retained() -> None:
         with pytest.raises(QueryError, match="retained"):
             life.chain.query(subject(epoch_index=gone, participant=address), pb.QueryExplainResponse)
     assert gone >= 0
+
+
+@pytest.mark.parametrize("scenario", ["collateral", "guardians", "serve_validation"])
+def test_every_step_names_the_keys_and_the_heights_that_its_numbers_came_from(scenario: str) -> None:
+    # Given an epoch that is over, of a chain on which deposits, guardians or memory change numbers
+    world = World(load(scenario), 1)
+    world.run(4)
+
+    # When everything about everybody is explained
+    requests = [kind(epoch_index=3, participant=actor.address) for kind in SUBJECTS for actor in world.actors]
+    steps = [step for each in requests for told in explained(world.chain, each) for step in told.steps]
+
+    # Then
+    included = [step for step in steps if step.rule == "included"]
+    assert {step.rule for step in steps if not step.sources and step not in included} == set()
+    unnamed = {(step.rule, each.collection) for step in steps for each in step.sources if not each.height}
+    assert unnamed <= {("guardian", "guardians/named")}
+    seen = {step.rule for step in steps}
+    assert {"collateral": "collateral", "guardians": "guardian"}.get(scenario, "validation") in seen

@@ -28,7 +28,7 @@ def explain_cover(ctx: Context, epoch: int, participant: str) -> Step | None:
     verdict = f"its weight counts as {again.weight}" if short else "all of it counts"
     return step(
         "collateral",
-        f"of the participant's weight of {looked_at.proved} {again.base} needs no collateral "
+        f"of the participant's weight of {looked_at.proved}, {again.base} needs no collateral "
         f"({params.base_weight_bps} of {BPS}), and its deposit of {looked_at.deposit} nevg covers "
         f"{again.covered} at {params.collateral_per_weight} each: {verdict}",
         source(state.WEIGHTS, (epoch, participant), looked_at.height),

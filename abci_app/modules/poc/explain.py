@@ -87,7 +87,9 @@ def _node_steps(
     barred = again.weight_source == reasons.REASON_PARTICIPANT_INVALID
     yield step(
         "participant",
-        f"the participant was {'INVALID: it has no weight' if barred else 'not INVALID'}",
+        f"the participant was INVALID{_since(ctx, participant)}"
+        if barred
+        else "the participant was not INVALID",
         trace,
         who,
         reason=again.weight_source if barred else reasons.REASON_UNSPECIFIED,
@@ -110,6 +112,15 @@ def _node_steps(
         yield from _verdict_steps(ctx, record, outcome)
         yield _vote_step(record, outcome)
     yield _source_step(record, participant, node, again)
+
+
+def _since(ctx: Context, participant: str) -> str:
+    """Why somebody without weight is INVALID, as far as its present status tells it."""
+    found = hardware.get_participant(ctx, participant)
+    if found is None or not keeper.is_invalid(found):
+        return ": it has no weight until its quarantine ends"
+    why = word(found.status_reason).replace("_", " ")
+    return f" since height {found.height_invalid} ({why}): it has no weight until its quarantine ends"
 
 
 def _verdict_steps(ctx: Context, record: EpochRecord, outcome: PocOutcome) -> Iterator[Step]:

@@ -61,7 +61,7 @@ def explain_reward(ctx: Context, epoch: int, participant: str) -> Explanation:
     explanation.steps.append(
         step(
             "fees",
-            f"its inferences that became final brought {fees}; with base and bonus it gets {total} nevg",
+            f"its inferences that became final brought {fees} nevg; with base and bonus it gets {total}",
             source("inference/statistics", key, at),
             fees=fees,
             total=total,
@@ -155,7 +155,7 @@ def _explain_share(
     )
     explanation.steps.append(_availability_step(ctx, params, share.member, explanation))
     explanation.steps.extend(_coverage_steps(ctx, share.member, explanation))
-    explanation.steps.append(_share_step(params, split, share, total))
+    explanation.steps.append(_share_step(params, split, share, total, epoch, at))
 
 
 def _emission_step(split: rules.Settlement, epoch: int, at: int) -> Step:
@@ -208,7 +208,8 @@ def _coverage_steps(ctx: Context, member: rules.Member, explanation: Explanation
     if epoch and epochs.group(ctx, epoch - 1) is None and epochs.record(ctx, epoch - 1) is None:
         explanation.not_retained.append(f"epochs/groups/{epoch - 1}")
         text = f"its models were judged at the settlement: {word(verdict)}"
-        yield step("coverage", text, reason=verdict, covered=member.covered)
+        where = source(state.AMOUNTS, (epoch, member.address), at)
+        yield step("coverage", text, where, reason=verdict, covered=member.covered)
         return
     coverage = steps.get_participant_model_coverage(ctx, epoch, member.address)
     for model_id, weight, needed, counts in coverage.models:
@@ -229,12 +230,16 @@ def _coverage_steps(ctx: Context, member: rules.Member, explanation: Explanation
     yield step(
         "coverage",
         f"{'all' if coverage.covered else 'not all'} models that count are covered: {word(now)}",
+        source("epochs/members", (epoch, "*", member.address), at),
+        source("epochs/records", (epoch,), at),
         reason=now,
         covered=coverage.covered,
     )
 
 
-def _share_step(params: RewardParams, split: rules.Settlement, share: rules.Share, total: int) -> Step:
+def _share_step(
+    params: RewardParams, split: rules.Settlement, share: rules.Share, total: int, epoch: int, at: int
+) -> Step:
     member, mode = share.member, params.coverage_bonus_mode
     name = CoverageBonusMode.Name(mode).removeprefix("COVERAGE_BONUS_MODE_").lower()
     if name == "shared":
@@ -246,7 +251,8 @@ def _share_step(params: RewardParams, split: rules.Settlement, share: rules.Shar
     return step(
         "share",
         f"{how}: base {share.base}, bonus {share.bonus}",
-        source("epochs/params", (), 0),
+        source("epochs/records", (epoch,), at),
+        source(state.SETTLEMENTS, (epoch,), at),
         reason=why or reasons.REASON_UNSPECIFIED,
         mode=name,
         coverage_bonus_bps=params.coverage_bonus_bps,

@@ -47,7 +47,8 @@ def explain_slot(ctx: Context, epoch: int, participant: str, node_id: str = "") 
     ]
     if not found:
         who = f"node {node_id} of {participant}" if node_id else participant
-        raise not_found(f"{who} was in no draw before the PoC of epoch {epoch}")
+        members = f"only nodes with weight in the group of epoch {epoch - 1} are"
+        raise not_found(f"{who} was in no draw before the PoC of epoch {epoch}: {members}")
     return found
 
 
@@ -242,7 +243,7 @@ def _facts(
             [registry],
         ),
         reasons.REASON_UNPROVED: (
-            f"its weight went {turn.unproved} PoCs without being mined, {limit} are too many",
+            f"PoCs since its weight was mined: {turn.unproved}; at {limit} it has to mine again",
             {"unproved": turn.unproved, "max_consecutive_preserved_epochs": limit},
             [member],
         ),
