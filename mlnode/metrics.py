@@ -88,6 +88,9 @@ class Metrics:
         self.model_load_seconds = self._gauge(
             "mlnode_model_load_seconds", "Duration of the last load by phase", "model", "phase"
         )
+        self.download_bytes = self._gauge(
+            "mlnode_model_download_bytes", "Of the last download: done, total", "model", "kind"
+        )
         self.artifact_verified = self._gauge(
             "mlnode_model_artifact_verified", "1 if the files match their checksums, absent without", "model"
         )

@@ -53,6 +53,7 @@ def check(folder: Path) -> bool:
         f"{path.name} may hold code" for path in sorted(folder.iterdir()) if path.suffix in REFUSED_SUFFIXES
     ]
     problems += _config_problems(folder / "config.json")
+    problems += _remote_code(folder / "tokenizer_config.json")
     if not (folder / "tokenizer.json").is_file():
         problems.append("tokenizer.json is missing")
     weights = sorted(folder.glob("*.safetensors"))
@@ -68,6 +69,21 @@ def check(folder: Path) -> bool:
     return provenance.is_file()
 
 
+def weights_bytes(folder: Path) -> int:
+    """The size of a model's weights on disk."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def commit_of(folder: Path) -> str | None:
+    """The hub's commit that the files are of, where their record says it."""
+    try:
+        source = json.loads((folder / PROVENANCE).read_text(encoding="utf-8")).get("source")
+    except (OSError, ValueError, AttributeError):
+        return None
+    commit = source.get("hf_commit") if isinstance(source, dict) else None
+    return commit if isinstance(commit, str) else None
+
+
 def _config_problems(path: Path) -> list[str]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -75,12 +91,23 @@ def _config_problems(path: Path) -> list[str]:
         return [f"config.json cannot be read ({type(error).__name__})"]
     if not isinstance(config, dict):
         return ["config.json is no object"]
-    problems = ["config.json asks for remote code (auto_map)"] if "auto_map" in config else []
+    problems = _remote_code(path)
     if config.get("architectures") not in [[name] for name in ARCHITECTURES]:
         problems.append(
             f"architectures is {config.get('architectures')}, supported: {', '.join(ARCHITECTURES)}"
         )
     return problems
+
+
+def _remote_code(path: Path) -> list[str]:
+    """Whether a configuration names code that its repository would bring along."""
+    try:
+        asks = "auto_map" in json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        return [f"{path.name} cannot be read ({type(error).__name__})"]
+    return [f"{path.name} asks for remote code (auto_map)"] if asks else []
 
 
 def _safetensors_problems(path: Path) -> list[str]:

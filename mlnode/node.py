@@ -7,7 +7,6 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,7 +16,7 @@ from mlnode.engines import make_engine
 from mlnode.engines.base import Asked, AskedText, Host, ModelToServe
 from mlnode.errors import RefusedError
 from mlnode.metrics import Metrics
-from mlnode.model_files import UnfitModelError, UnknownModelError, check, locate
+from mlnode.model_store import ModelStore
 from mlnode.openai_schemas import ScoreRequest, TokenizeRequest
 from mlnode.pow_manager import PowManager
 from mlnode.schemas import InferenceUp, InitRequest, ProofBatch
@@ -52,6 +51,7 @@ class Node:
         self._poster = Poster(settings, read_token(settings.callback_token_file) or token, self.metrics)
         self.compute = Compute(settings, self._on_event, self._on_down)
         self.pow = PowManager(self.compute, self._poster)
+        self.store = ModelStore(settings, self.metrics)
         self.engine = make_engine(Host(settings, self.metrics, self.compute))
         self.served: Served | None = None
         self.in_flight = 0
@@ -100,6 +100,7 @@ class Node:
             "pow_status": self.pow.describe(),
             "requests_in_flight": self.in_flight,
             "engine": self.engine.describe(),
+            "download": self.store.progress,
             "compute": {
                 "status": self.compute.status,
                 "pid": self.compute.pid,
@@ -192,24 +193,11 @@ class Node:
         if errors := argument_errors(request.additional_args):
             raise RefusedError(400, f"additional_args: {'; '.join(errors)}")
         args = tuple(merge_model_args([], request.additional_args))
-        folder = await self._checked_files(request) if self.engine.needs_files else None
-        return ModelToServe(request.model, request.dtype, args, folder)
-
-    async def _checked_files(self, request: InferenceUp) -> Path:
-        try:
-            folder = locate(request.model, self.settings.models_dir, self.settings.model_map)
-            started = time.monotonic()
-            verified = await asyncio.to_thread(check, folder)
-        except UnknownModelError as error:
-            raise RefusedError(404, str(error), code="model_not_found") from error
-        except (UnfitModelError, ValueError) as error:
-            raise RefusedError(400, str(error)) from error
-        except OSError as error:
-            raise RefusedError(500, f"the model's files cannot be read: {error.strerror}") from error
-        if verified:
-            self.metrics.artifact_verified.labels(model=request.model).set(1)
-        self._observe_phases(request.model, {"check": time.monotonic() - started})
-        return folder
+        if not self.engine.needs_files:
+            return ModelToServe(request.model, request.dtype, args)
+        files = await self.store.get(request)
+        self._observe_phases(request.model, files.phases)
+        return ModelToServe(request.model, request.dtype, args, files.folder, files.bytes)
 
     def _observe_phases(self, model: str, phases: Mapping[str, float]) -> None:
         for phase, seconds in phases.items():

@@ -49,6 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
     switch_timeout_s = 2 * (
         settings.load_timeout_s + settings.drain_timeout_s + settings.compute_start_timeout_s
     )
+    if settings.hub_url is not None:
+        switch_timeout_s += settings.download_timeout_s
     limits = Limits(
         body_bytes_max=settings.body_bytes_max,
         body_timeout_s=settings.body_timeout_s,

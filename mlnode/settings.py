@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, HttpUrl, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 NODE_ID_PATTERN = r"^[!-~]{1,128}$"
@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         default=None, description="folder of models, '/' in an id written as '--'"
     )
     model_map: Path | None = Field(default=None, description="JSON file {model id: folder}")
+    hub_url: HttpUrl | None = Field(
+        default=None, description="hub to fetch models from, at their commit; none: only local files"
+    )
+    hub_token_file: Path | None = Field(default=None, description="file with the hub's token")
+    download_timeout_s: float = Field(default=6 * 3600.0, gt=0, description="longest fetch of one model")
     engine: str = Field(default="transformers", description="who serves models: a file of mlnode/engines")
     engine_options: dict[str, Any] = Field(default={}, description="that engine's own options, as JSON")
     threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="torch threads")
@@ -74,7 +79,7 @@ class Settings(BaseSettings):
     requests_waiting_max: int = Field(default=64, ge=0, description="most answers that wait for their turn")
     max_tokens_default: int = Field(default=512, gt=0, description="max_tokens of a request that names none")
 
-    @field_validator("models_dir", "model_map", "token_file", "callback_token_file")
+    @field_validator("models_dir", "model_map", "token_file", "callback_token_file", "hub_token_file")
     @classmethod
     def expand(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path else path

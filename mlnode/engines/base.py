@@ -34,7 +34,8 @@ class ModelToServe:
     dtype: str
     args: tuple[str, ...]
     # None where the engine said that it needs no files.
-    folder: Path | None
+    folder: Path | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
