@@ -29,6 +29,11 @@ def api_routes(node: Node) -> APIRouter:
         await node.inference_up(request)
         return OK
 
+    @router.post("/inference/prepare")
+    async def inference_prepare(request: InferenceUp) -> dict[str, Any]:
+        prepared = await node.inference_prepare(request)
+        return OK | {"loaded": prepared.loaded, "reason": prepared.reason}
+
     @router.post("/inference/down")
     async def inference_down() -> dict[str, Any]:
         await node.inference_down()

@@ -59,6 +59,8 @@ def serve(channel: Channel, options: Message) -> None:
         "pow_validate": poc.validate,
         "model_load": engine.load,
         "model_unload": engine.unload,
+        "model_prepare": engine.prepare,
+        "model_forget": engine.forget,
         "generate": engine.generate,
         "tokenize": engine.tokenize,
         "score": engine.score,

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from mlnode.answers import Answer, Choice, Group, open_answer
 from mlnode.batch import Batch, Prefill
 from mlnode.model import Model, generate_tokens, load_model, prepare_transformers
-from mlnode.poc_worker import release_memory
+from mlnode.poc_worker import lower_priority, memory_free_bytes, release_memory
 from mlnode.sampling import Sampling
 from mlnode.scoring import Judgement, open_judgement
 from mlnode.wire import Channel, Message
@@ -23,6 +24,29 @@ from mlnode.wire import Channel, Message
 # Answers are scored where nobody waits for an answer, else so seldom that it costs those a few percent.
 ROUNDS_PER_SCORE = 16
 SCORES_WAITING_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that lies in memory for the next `model_load` that asks for it."""
+
+    key: tuple[Any, ...]
+    model: Model
+
+    @staticmethod
+    def key_of(request: Message) -> tuple[Any, ...]:
+        return (request["folder"], request["dtype"], request["context_max"])
+
+
+def load_and_warm_up(request: Message, device: torch.device) -> tuple[Model, dict[str, float]]:
+    """The model that a request names, and the seconds of each phase."""
+    started = time.monotonic()
+    model = load_model(Path(request["folder"]), request["dtype"], request["context_max"], device)
+    loaded = time.monotonic()
+    # The first pass through each kernel is slow; nobody should wait for it.
+    for _ in zip(range(2), generate_tokens(model, [0], Sampling(2, 0, 1, (), None)), strict=False):
+        pass
+    return model, {"weights": loaded - started, "warm_up": time.monotonic() - loaded}
 
 
 class Engine(threading.Thread):
@@ -48,6 +72,7 @@ class Engine(threading.Thread):
         # In the order of the batch.
         self._running: list[tuple[Answer, Choice]] = []
         self._judgements: deque[Judgement] = deque()
+        self._prepared: Prepared | None = None
         self._rounds = 0
 
     # commands
@@ -57,6 +82,12 @@ class Engine(threading.Thread):
 
     def unload(self, request: Message) -> None:
         self._commands.put(lambda: self._answer(request, self._unload))
+
+    def prepare(self, request: Message) -> None:
+        self._commands.put(lambda: self._prepare(request))
+
+    def forget(self, request: Message) -> None:
+        self._commands.put(lambda: self._answer(request, self._forget))
 
     def tokenize(self, request: Message) -> None:
         self._commands.put(lambda: self._answer(request, self._tokenize))
@@ -105,18 +136,50 @@ class Engine(threading.Thread):
 
     def _load(self, request: Message) -> dict[str, Any]:
         self._unload(request)
-        started = time.monotonic()
-        model = load_model(Path(request["folder"]), request["dtype"], request["context_max"], self._device)
-        loaded = time.monotonic()
-        # The first pass through each kernel is slow; nobody should wait for it.
-        for _ in zip(range(2), generate_tokens(model, [0], Sampling(2, 0, 1, (), None)), strict=False):
-            pass
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.key == Prepared.key_of(request):
+            model, phases = prepared.model, {"weights": 0.0, "warm_up": 0.0}
+        else:
+            del prepared  # what was prepared for something else makes room first
+            release_memory()
+            model, phases = load_and_warm_up(request, self._device)
         self._model, self._batch = model, Batch(model.network)
-        return {
-            "context": model.context,
-            "dtype": str(model.network.dtype).removeprefix("torch."),
-            "phases": {"weights": loaded - started, "warm_up": time.monotonic() - loaded},
-        }
+        dtype = str(model.network.dtype).removeprefix("torch.")
+        return {"context": model.context, "dtype": dtype, "phases": phases}
+
+    def _prepare(self, request: Message) -> None:
+        """Loads beside the running answers, behind them in priority, if the memory is there."""
+        request_id, key = request["id"], Prepared.key_of(request)
+        if self._prepared is not None and self._prepared.key == key:
+            self._channel.reply(request_id, loaded=True, reason=None, phases={})
+            return
+        self._prepared = None
+        release_memory()
+        free = memory_free_bytes(self._device)
+        if request["bytes_needed"] > free:
+            reason = f"it needs {request['bytes_needed']} bytes of memory, {free} are free"
+            self._channel.reply(request_id, loaded=False, reason=reason, phases={})
+            return
+        threading.Thread(target=self._prepare_apart, args=(request, key), daemon=True).start()
+
+    def _prepare_apart(self, request: Message, key: tuple[Any, ...]) -> None:
+        lower_priority()
+        try:
+            model, phases = load_and_warm_up(request, self._device)
+        except Exception as error:  # noqa: BLE001 - a library's failure concerns this command alone
+            self._channel.fail(request["id"], "failed", f"{type(error).__name__}: {error}")
+            return
+
+        def keep() -> None:
+            self._prepared = Prepared(key, model)
+            self._channel.reply(request["id"], loaded=True, reason=None, phases=phases)
+
+        self._commands.put(keep)
+
+    def _forget(self, _request: Message) -> dict[str, Any]:
+        self._prepared = None
+        release_memory()
+        return {}
 
     def _unload(self, _request: Message) -> dict[str, Any]:
         self._fail_all("unavailable", "the model was taken down before the answer was done")

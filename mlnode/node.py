@@ -13,7 +13,7 @@ import structlog
 
 from mlnode.callbacks import Poster
 from mlnode.engines import make_engine
-from mlnode.engines.base import Asked, AskedText, Host, ModelToServe
+from mlnode.engines.base import Asked, AskedText, Host, ModelToServe, Prepared
 from mlnode.errors import RefusedError
 from mlnode.metrics import Metrics
 from mlnode.model_store import ModelStore
@@ -136,6 +136,7 @@ class Node:
         async with self._switch(POW, self.settings.load_timeout_s):
             if phase != "validate":
                 self._refuse_beside_inference()
+                await self.engine.forget()
             if phase == "generate" and self.pow.is_generating(request):
                 return
             await self.pow.load(request)
@@ -188,6 +189,17 @@ class Node:
             await self._take_down()
             await self._load(request, model)
 
+    async def inference_prepare(self, request: InferenceUp) -> Prepared:
+        """Fetches and checks the next model, and loads it where memory allows; what runs goes on."""
+        model = await self._prepare(request)
+        try:
+            prepared = await self.engine.prepare(model)
+        except ComputeError as error:
+            raise RefusedError.of(error) from error
+        self._observe_phases(request.model, prepared.phases)
+        log.info("model prepared", model=request.model, loaded=prepared.loaded, reason=prepared.reason)
+        return prepared
+
     async def _prepare(self, request: InferenceUp) -> ModelToServe:
         """All checks that need no compute, before anything that runs is touched."""
         if errors := argument_errors(request.additional_args):
@@ -218,6 +230,7 @@ class Node:
         async with self._switch(STOPPED, self.settings.drain_timeout_s):
             await self.pow.stop()
             await self._take_down()
+            await self.engine.forget()
 
     async def _take_down(self) -> None:
         """New requests are refused, running ones may finish until the deadline, then the memory is freed."""

@@ -50,6 +50,15 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Whether the next model lies in memory, and if not, why."""
+
+    loaded: bool
+    reason: str | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Asked(Generic[R]):
     """One request: `raw` is its body as it came, `request` the same, checked."""
 
@@ -104,6 +113,15 @@ class Engine(ABC):
     @abstractmethod
     async def tokenize(self, asked: Asked[TokenizeRequest]) -> dict[str, Any]:
         """{count, max_model_len, tokens} of a prompt."""
+
+    async def prepare(self, model: ModelToServe) -> Prepared:
+        """Does ahead of `up` what the memory beside the running model allows."""
+        return Prepared(
+            loaded=False, reason=f"the engine {self.name} loads {model.model} when it is its turn"
+        )
+
+    async def forget(self) -> None:  # noqa: B027 - most engines prepare nothing
+        """Gives back the memory of what was prepared."""
 
     async def close(self) -> None:
         """The node ends."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import structlog
 
 from mlnode.engine_args import parse_engine_args
-from mlnode.engines.base import Asked, AskedText, Engine, ModelToServe, Serving
+from mlnode.engines.base import Asked, AskedText, Engine, ModelToServe, Prepared, Serving
 from mlnode.errors import RefusedError
 from mlnode.openai_objects import Gathered, Writer, usage_of
 from mlnode.openai_schemas import ChatRequest, CompletionRequest, ScoreRequest, TokenizeRequest
@@ -18,6 +18,9 @@ from mlnode.wire import Message
 
 log = structlog.get_logger("mlnode.engines.transformers")
 
+# Memory that a prepared model may need for each byte of its files.
+MEMORY_FACTOR = 1.25
+
 
 class TransformersEngine(Engine):
     """Serves Llama models, batched, on the compute process's device."""
@@ -25,18 +28,30 @@ class TransformersEngine(Engine):
     name: ClassVar[str] = "transformers"
 
     async def up(self, model: ModelToServe) -> Serving:
-        args = parse_engine_args(model.args)
-        if args.ignored:
-            log.info("options ignored", model=model.model, options=args.ignored)
+        if ignored := parse_engine_args(model.args).ignored:
+            log.info("options ignored", model=model.model, options=ignored)
         reply = await self.host.compute.request(
-            "model_load",
-            timeout_s=self.host.settings.load_timeout_s,
-            folder=str(model.folder),
-            dtype=args.dtype or model.dtype,
-            context_max=args.context_max,
+            "model_load", timeout_s=self.host.settings.load_timeout_s, **_load_fields(model)
         )
         log.info("model loaded", model=model.model, dtype=reply["dtype"], context=reply["context"])
         return Serving(reply["context"], reply["phases"])
+
+    async def prepare(self, model: ModelToServe) -> Prepared:
+        fields = _load_fields(model)
+        # Weights are kept in half precision on disk more often than not.
+        widened = 2 if fields["dtype"] in {"float32", "float"} else 1
+        reply = await self.host.compute.request(
+            "model_prepare",
+            timeout_s=self.host.settings.load_timeout_s,
+            bytes_needed=int(model.bytes * widened * MEMORY_FACTOR),
+            **fields,
+        )
+        return Prepared(reply["loaded"], reply["reason"], reply["phases"])
+
+    async def forget(self) -> None:
+        with contextlib.suppress(ComputeError):
+            if self.host.compute.is_ready:
+                await self.host.compute.request("model_forget", timeout_s=self.host.settings.load_timeout_s)
 
     async def down(self) -> None:
         # If the process is gone the model is too.
@@ -106,6 +121,12 @@ class TransformersEngine(Engine):
     def describe(self) -> dict[str, Any]:
         compute = self.host.compute
         return {"name": self.name, "status": compute.status, "reason": compute.reason}
+
+
+def _load_fields(model: ModelToServe) -> dict[str, Any]:
+    args = parse_engine_args(model.args)
+    fields = {"folder": str(model.folder), "dtype": args.dtype or model.dtype}
+    return fields | {"context_max": args.context_max}
 
 
 def _refuse(request: ChatRequest | CompletionRequest) -> None:

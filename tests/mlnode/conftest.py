@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from mlnode.tiny import make_tiny_llama
-from tests.mlnode.service_harness import OTHER, ROOT, TINY, Receiver, Service, free_port
+from tests.mlnode.service_harness import HUGE, OTHER, ROOT, TINY, Receiver, Service, free_port
 
 
 @pytest.fixture
@@ -79,10 +79,21 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     make_tiny_llama(folder / TINY.replace("/", "--"), seed=1)
     make_tiny_llama(folder / OTHER.replace("/", "--"), seed=2)
+    make_huge(folder / HUGE.replace("/", "--"))
     real = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct"
     if real.is_dir():
         (folder / real.name).symlink_to(real)
     return folder
+
+
+def make_huge(folder: Path) -> None:
+    """A tiny model with a tensor of 1 TiB, a hole in the file: fit to be checked, not to be loaded."""
+    make_tiny_llama(folder)
+    size = 2**40
+    head = json.dumps({"hole": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    with (folder / "hole.safetensors").open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        file.truncate(8 + len(head) + size)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TINY = "evergrid/tiny"
 OTHER = "evergrid/other"
+HUGE = "evergrid/huge"
 START_TIMEOUT_S = 90
 
 

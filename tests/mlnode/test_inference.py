@@ -22,7 +22,7 @@ from mlnode.engine_args import parse_engine_args
 from mlnode.model_files import UnfitModelError, UnknownModelError, check, locate
 from mlnode.text_stream import TextStream
 from mlnode.tiny import byte_tokenizer, make_tiny_llama
-from tests.mlnode.service_harness import TINY, Service, wait_for
+from tests.mlnode.service_harness import HUGE, OTHER, TINY, Service, wait_for
 
 REAL = "SmolLM2-135M-Instruct"
 HELLO = [{"role": "user", "content": "hello"}]
@@ -311,3 +311,47 @@ def test_smollm2_answers_sensibly(node: Service, models_dir: Path) -> None:
 
     assert "Paris" in answer["choices"][0]["message"]["content"]
     assert node.metric(f'mlnode_model_artifact_verified{{model="{REAL}"}}') == 1
+
+
+# the next model
+
+
+def test_the_next_model_is_loaded_beside_a_running_answer_and_then_takes_over_at_once(
+    serving: Service,
+) -> None:
+    alone = serving.ok("/v1/chat/completions", body())["choices"][0]["message"]["content"]
+    long = body(max_tokens=300)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(lambda: serving.ok("/v1/chat/completions", long))
+        prepared = serving.ok("/api/v1/inference/prepare", {"model": OTHER})
+        answer = running.result()
+    before = serving.metric(f'mlnode_model_load_seconds{{model="{OTHER}",phase="weights"}}')
+
+    serving.up(OTHER)
+
+    assert prepared == {"status": "OK", "loaded": True, "reason": None}
+    assert answer["choices"][0]["message"]["content"].startswith(alone)
+    assert before > 0
+    assert serving.metric(f'mlnode_model_load_seconds{{model="{OTHER}",phase="weights"}}') == 0
+    assert serving.state()["model"] == OTHER
+    assert serving.ok("/v1/chat/completions", body(model=OTHER))["usage"]["completion_tokens"] == 16
+
+
+def test_what_was_prepared_is_given_up_by_a_stop_and_loaded_anew(serving: Service) -> None:
+    serving.ok("/api/v1/inference/prepare", {"model": OTHER})
+
+    serving.ok("/api/v1/stop")
+    serving.up(OTHER)
+
+    assert serving.metric(f'mlnode_model_load_seconds{{model="{OTHER}",phase="weights"}}') > 0
+
+
+def test_a_model_that_memory_does_not_allow_is_fetched_and_checked_but_not_loaded(serving: Service) -> None:
+    unfit = serving.post("/api/v1/inference/prepare", {"model": "evergrid/none"})
+    huge = serving.post("/api/v1/inference/prepare", {"model": HUGE})
+
+    assert unfit.status_code == 404
+    assert huge.status_code == 200
+    assert huge.json()["loaded"] is False
+    assert "are free" in huge.json()["reason"]
+    assert serving.state()["model"] == TINY
