@@ -38,9 +38,10 @@ ALICE, BOB = key_of("alice").address, key_of("bob").address
 ACCOUNT = address.module_account(collateral.ACCOUNT)
 
 
-def a_chain(weight: int = 10, **changes: Any) -> Chain:
+def a_chain(weight: int = 10, others: tuple[str, ...] = (), **changes: Any) -> Chain:
     """alice and bob, one node each; weight needs 2 nevg a unit from epoch 1 on, a fifth of it none."""
     owners = [GenesisParticipant(name, weight, (GenesisNode("gpu", (MODEL,)),)) for name in ("alice", "bob")]
+    owners += [GenesisParticipant(name) for name in others]
     params = default_params("local")
     own = params.collateral
     own.unbonding_epochs, own.slash_invalid_bps, own.slash_downtime_bps = 1, 2_000, 1_000
@@ -141,6 +142,22 @@ def test_what_is_due_is_paid_in_the_order_of_the_queue_so_many_a_block() -> None
 
     # Two blocks look at one each, a third finds that there is nobody else; then one is paid a block.
     assert left == [20, 20, 20, 10, 0]
+
+
+def test_withdrawals_are_paid_back_however_many_have_to_be_looked_at_for_downtime() -> None:
+    # Given more holders than an epoch has blocks, one of them looked at in each
+    others = tuple(f"holder{i}" for i in range(LENGTH + 5))
+    chain = a_chain(others=others, release_per_block=1)
+    chain.block(*(chain.sign(name, deposit(name, 1)) for name in others))
+    chain.must("alice", deposit("alice", 500))
+    chain.must("alice", withdraw("alice", 500))
+
+    # When epochs pass
+    for _ in range(4):
+        next_epoch(chain)
+
+    # Then it does not wait for an end of the looking that never comes
+    assert held(chain) == (0, {})
 
 
 @pytest.mark.parametrize(
@@ -302,7 +319,7 @@ def test_the_cut_is_explained_with_its_numbers() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"grace_end_epoch": 1}, {"collateral_per_weight": 0}])
-def test_weight_needs_nothing_in_the_grace_or_without_a_price(changes: dict[str, int]) -> None:
+def test_weight_needs_nothing_in_the_grace_or_without_a_price(changes: dict[str, Any]) -> None:
     chain = a_chain(**changes)
 
     next_epoch(chain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +30,19 @@ from protocol.gen.evergrid.hardware.v1.hardware_pb2 import MLNode, MsgSubmitHard
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.evergrid.reasons.v1.reasons_pb2 import REASON_MISBEHAVIOUR
 from tests.chain import CHAIN_ID, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
-from tests.stages.test_epoch import LENGTH, E, S, V, group_of, run_poc, two_owners, weights_of
+from tests.stages.test_epoch import (
+    LENGTH,
+    E,
+    S,
+    T,
+    V,
+    batch,
+    group_of,
+    honest,
+    run_poc,
+    two_owners,
+    weights_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,3 +321,37 @@ def test_no_block_covers_more_members_than_its_budget() -> None:
     heights = Counter(weighed.height for weighed in collateral_state.WEIGHTS.values(ctx))
     assert len(list(epochs.members(ctx, 1))) == sum(heights.values()) >= 3
     assert max(heights.values()) < len(NAMES) / 2
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_formation_that_takes_longer_than_an_epoch_costs_no_poc() -> None:
+    # Given a network so large that its formation ends behind the next S
+    names = tuple(f"p{i}" for i in range(8))
+    owners = [GenesisParticipant(name, 10, (GenesisNode("gpu", ("model/x",), 50),)) for name in names]
+    chain = Chain(app_state(owners, [a_model()]))
+
+    # When every PoC is mined and judged by all
+    told = []
+    while chain.height < 6 * LENGTH:
+        work(chain, names)
+        told += [(kind, chain.height) for kind, _ in chain.events if kind.startswith("epoch_")]
+
+    # Then each makes an epoch, though none was over in time
+    assert {kind for kind, _ in told} == {"epoch_started", "epoch_settled"}
+    started = [height for kind, height in told if kind == "epoch_started"]
+    assert len(started) >= 3
+    assert min(later - former for former, later in pairwise(started)) > LENGTH
+
+
+def work(chain: Chain, names: tuple[str, ...]) -> None:
+    """One block in which all do what is due in it."""
+    record = epochs.upcoming_record(chain.context())
+    messages: dict[str, Any] = {}
+    if record is not None and chain.height == record.height_start:
+        messages = {name: batch(name, chain.height, 20) for name in names}
+    elif record is not None and chain.height == record.height_start + T - S:
+        start, ctx = record.height_start, chain.context()
+        mined = [name for name in names if poc_state.TALLIES.has(ctx, (start, key_of(name).address))]
+        for name in names:
+            messages[name] = honest(name, start, *(each for each in mined if each != name))
+    chain.block(*(chain.sign(name, message) for name, message in messages.items()))

@@ -95,13 +95,16 @@ def charge_downtime(ctx: Context, record: EpochRecord, availability_bps: Availab
 
 
 def end_block(ctx: Context, availability_bps: AvailabilityBps) -> None:
-    """Charges the next who have collateral for downtime; once all are, pays back the next withdrawals."""
+    """Charges the next who have collateral for downtime, and pays back the next withdrawals.
+
+    What a charge that is not over may still take waits for it.
+    """
     if not keeper.is_on(ctx):
         return
-    if state.DOWNTIME_DUE.get(ctx) is not None:
+    due = state.DOWNTIME_DUE.get(ctx)
+    if due is not None:
         _charge_next(ctx, availability_bps)
-    else:
-        _release_next(ctx)
+    _release_next(ctx, epochs.state(ctx).epoch_effective if due is None else due.epoch_index)
 
 
 def _charge_next(ctx: Context, availability_bps: AvailabilityBps) -> None:
@@ -132,11 +135,11 @@ def _holders(ctx: Context, after: str, count: int) -> list[str]:
     return sorted({*islice(depositors, count), *islice(leavers, count)})[:count]
 
 
-def _release_next(ctx: Context) -> None:
-    """The withdrawals that are due, in the order of the queue."""
+def _release_next(ctx: Context, epoch_last: int) -> None:
+    """The withdrawals that are due in an epoch, in the order of the queue."""
     effective = epochs.state(ctx).epoch_effective
     for release, participant in list(islice(state.QUEUE.walk(ctx), keeper.params(ctx).release_per_block)):
-        if release > effective:
+        if release > epoch_last:
             break
         amount = state.UNBONDING.require(ctx, (participant, release))
         keeper.set_unbonding(ctx, participant, release, 0)

@@ -13,7 +13,7 @@ from abci_app.modules import hardware, models
 from abci_app.modules.epochs.formation import Candidate, add_to_totals, form_members, group_heads
 from abci_app.modules.epochs.groups import group, members, set_group, set_member, state
 from abci_app.modules.epochs.rules import power_limit
-from abci_app.modules.epochs.state import FORMATION, MEMBERS, MEMBERS_KEPT
+from abci_app.modules.epochs.state import FORMATION, MEMBERS, MEMBERS_KEPT, RECORDS, STATE
 from abci_app.modules.epochs.validators import clear_slots, without_slots
 from protocol.gen.evergrid.epochs.v1.epochs_pb2 import POC_SLOT, Formation, FormationTotals
 from protocol.gen.evergrid.hardware.v1.hardware_pb2 import PARTICIPANT_STATUS_INVALID
@@ -51,11 +51,18 @@ def leave_formation(ctx: Context, under_way: Formation) -> None:
 
 
 def end_formation(ctx: Context) -> None:
-    """Nothing is under way any more."""
-    if FORMATION.get(ctx) is not None:
-        FORMATION.remove(ctx)
-        MEMBERS_KEPT.clear(ctx)
-        hardware.thaw(ctx)
+    """Nothing is under way any more; a PoC whose S has passed comes as soon as it can, and whole."""
+    if FORMATION.get(ctx) is None:
+        return
+    FORMATION.remove(ctx)
+    MEMBERS_KEPT.clear(ctx)
+    hardware.thaw(ctx)
+    now = state(ctx)
+    # The next block may write its record, or has to switch first.
+    free = ctx.height + (1 if RECORDS.get(ctx, now.epoch_effective + 1) is None else 2)
+    if now.height_next_poc < free + 1:
+        now.height_next_poc = free + 1
+        STATE.set(ctx, now)
 
 
 # its parts, each for some participants at a time; a budget is a number of members
