@@ -155,7 +155,7 @@ def _explain_share(
     )
     explanation.steps.append(_availability_step(ctx, params, share.member, explanation))
     explanation.steps.extend(_coverage_steps(ctx, share.member, explanation))
-    explanation.steps.append(_share_step(params, split, share, total, epoch, at))
+    explanation.steps.append(_share_step(params, split, share, total, epoch=epoch, at=at))
 
 
 def _emission_step(split: rules.Settlement, epoch: int, at: int) -> Step:
@@ -238,7 +238,7 @@ def _coverage_steps(ctx: Context, member: rules.Member, explanation: Explanation
 
 
 def _share_step(
-    params: RewardParams, split: rules.Settlement, share: rules.Share, total: int, epoch: int, at: int
+    params: RewardParams, split: rules.Settlement, share: rules.Share, total: int, *, epoch: int, at: int
 ) -> Step:
     member, mode = share.member, params.coverage_bonus_mode
     name = CoverageBonusMode.Name(mode).removeprefix("COVERAGE_BONUS_MODE_").lower()
