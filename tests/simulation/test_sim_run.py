@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,6 +56,22 @@ def test_seeds_on_several_processes_give_what_one_process_gives() -> None:
 
     # Then
     assert together == alone
+
+
+def test_other_hash_seeds_of_other_processes_change_nothing() -> None:
+    # Given a scenario in which all happens that needs sets and dictionaries: deposits, verdicts, cheats
+    words = ["sim", "run", "collateral", "--epochs", "3", "--seeds", "1", "--jobs", "1", "--json"]
+
+    # When it runs in two processes that order sets differently
+    found = []
+    for hash_seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", "from cli.main import main; main()", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=120)
+        found.append(json.loads(done.stdout)["seeds"][0]["app_hash"])
+
+    # Then
+    assert found[0] == found[1] == run_seed(load("collateral"), 1, 3).app_hash
 
 
 def test_the_whole_ante_chain_runs_but_for_the_check_of_signatures() -> None:
