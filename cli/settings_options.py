@@ -31,7 +31,8 @@ def settings_options(kind: type[BaseSettings], without: Collection[str] = ()) ->
 
 
 def _shown(default: Any) -> str:
-    return "" if default in {None, ""} else f" (default: {default})"
+    nothing = default is None or (isinstance(default, str | dict) and not default)
+    return "" if nothing else f" (default: {default})"
 
 
 def fall_back(kind: type[BaseSettings], values: dict[str, Any], name: str, default: Any) -> None:
