@@ -10,10 +10,28 @@ from mlnode.node import Node
 from mlnode.schemas import InferenceUp, InitRequest, ProofBatch
 
 OK = {"status": "OK"}
+DETAIL = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/json": {"schema": DETAIL}}}
+    for status, text in {
+        400: "what is wrong with the request, all of it",
+        401: "the bearer token is missing or wrong",
+        404: "the node has no such model",
+        408: "the body did not come in time",
+        409: "the node does something that excludes it; the text says what ends that",
+        413: "the body is too large",
+        422: "what is malformed in the request, all of it",
+        429: "too much waits already; Retry-After says when to come again",
+        500: "it failed",
+        502: "what it needs of another server failed",
+        503: "the compute process is not ready; Retry-After says when to come again",
+        504: "there was no answer in time",
+    }.items()
+}
 
 
 def api_routes(node: Node) -> APIRouter:
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", tags=["control"], responses=ERRORS)
 
     @router.get("/state")
     async def state() -> dict[str, Any]:

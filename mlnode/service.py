@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator, Sequence
 from typing import Any
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -30,8 +31,11 @@ KEEP_ALIVE_S = 30
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service as an ASGI app; its lifespan starts and ends the compute process."""
+def create_apps(settings: Settings) -> tuple[FastAPI, FastAPI | None]:
+    """The service, whose lifespan starts and ends the compute process; and the app of the inference port.
+
+    With a port of its own OpenAI's side is reachable there alone, and what steers the node is not.
+    """
     node = Node(settings)
 
     @contextlib.asynccontextmanager
@@ -40,12 +44,23 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await node.close()
 
-    app = FastAPI(title="Evergrid MLNode", version=package_version(), lifespan=lifespan)
-    app.include_router(api_routes(node))
-    app.include_router(openai_routes(node))
-    app.include_router(tokenize_routes(node))
-    _add_observation(app, node)
+    main = _new_app(node, "Evergrid MLNode", lifespan)
+    main.include_router(api_routes(node))
+    inference = main
+    if settings.inference_port is not None:
+        inference = _new_app(node, "Evergrid MLNode: inference", None)
+        inference.include_router(health_routes(node))
+    inference.include_router(openai_routes(node))
+    inference.include_router(tokenize_routes(node))
+    main.include_router(health_routes(node))
+    main.include_router(metrics_routes(node))
+    return main, None if inference is main else inference
+
+
+def _new_app(node: Node, title: str, lifespan: Any) -> FastAPI:
+    app = FastAPI(title=title, version=package_version(), lifespan=lifespan)
     _add_errors(app)
+    settings = node.settings
     switch_timeout_s = 2 * (
         settings.load_timeout_s + settings.drain_timeout_s + settings.compute_start_timeout_s
     )
@@ -62,17 +77,32 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _add_observation(app: FastAPI, node: Node) -> None:
-    @app.get("/health")
+def health_routes(node: Node) -> APIRouter:
+    """Whether the compute process is ready, for whoever balances load."""
+    router = APIRouter()
+    waiting: dict[int | str, dict[str, Any]] = {
+        503: {"description": "the compute process is not ready; the reason says why"}
+    }
+
+    @router.get("/health", responses=waiting)
     async def health() -> Response:
         if node.compute.is_ready:
             return JSONResponse({"status": "ok", "state": node.state})
         body = {"status": node.compute.status, "reason": node.compute.reason}
         return JSONResponse(body, status_code=503, headers={"Retry-After": "5"})
 
-    @app.get("/metrics")
+    return router
+
+
+def metrics_routes(node: Node) -> APIRouter:
+    """What Prometheus scrapes."""
+    router = APIRouter()
+
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(node.render_metrics(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -101,14 +131,26 @@ def _add_errors(app: FastAPI) -> None:
 
 def run(settings: Settings) -> None:
     """Serves until SIGINT or SIGTERM; ValueError or OSError when the settings cannot be served."""
+    if settings.inference_host not in LOOPBACK and settings.inference_port is not None:
+        structlog.get_logger("mlnode").warning(
+            "anyone who reaches this address may ask the model", host=settings.inference_host
+        )
     if settings.host not in LOOPBACK and settings.token_file is None:
         structlog.get_logger("mlnode").warning(
             "anyone who reaches this address may steer the node", host=settings.host
         )
+    main, inference = create_apps(settings)
+    servers = [_server(main, settings, settings.host, settings.port)]
+    if inference is not None and settings.inference_port is not None:
+        servers.append(_server(inference, settings, settings.inference_host, settings.inference_port))
+    asyncio.run(_serve(servers))
+
+
+def _server(app: FastAPI, settings: Settings, host: str, port: int) -> Server:
     config = uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
+        app,
+        host=host,
+        port=port,
         http=limited_protocol(settings.body_timeout_s),
         ws="none",
         access_log=False,
@@ -118,10 +160,35 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=int(settings.drain_timeout_s) + 1,
         server_header=False,
     )
-    # The server ends in order on a signal and then raises it again, which is not to kill an orderly end.
+    return Server(config)
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server among several of one process, which handles the signals itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _serve(servers: Sequence[Server]) -> None:
+    """Until a signal; whichever ends first, by a port that is taken too, takes the others along."""
+
+    def end() -> None:
+        for server in servers:
+            server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run()
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    tasks = [asyncio.create_task(server.serve()) for server in servers]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        end()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
 
 
 def main() -> None:

@@ -30,6 +30,10 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="address to listen on; loopback unless a token is set")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on")
+    inference_host: str = Field(default="127.0.0.1", description="address of the inference port")
+    inference_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of its own for /v1 and /tokenize; none: the same one"
+    )
     node_id: str = Field(
         default="", pattern=r"^[!-~]{0,128}$", description="this node's id; other ids are refused"
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from tests.mlnode.service_harness import Service
+from tests.mlnode.service_harness import Service, free_port, wait_for
 
 TOKEN = "a-secret-token"
+PATHS = ("/v1/models", "/health", "/metrics", "/api/v1/state")
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +26,16 @@ def guarded(start_service: Callable[..., Service], tmp_path_factory: pytest.Temp
     token_file.write_text(f"{TOKEN}\n")
     flags = ("--token-file", str(token_file), "--body-timeout-s", "0.6", "--body-bytes-max", "100000")
     service = start_service(*flags, "--device", "cuda:99", token=TOKEN)
-    service.process.poll()
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        try:
-            service.client.get("/health")
-        except OSError:
-            time.sleep(0.1)
-        except Exception:  # noqa: BLE001 - whatever the client calls a refused connection
-            time.sleep(0.1)
-        else:
-            return service
-    pytest.fail("the service does not answer")
+    wait_for(lambda: answers(service), 60)
+    return service
+
+
+def answers(service: Service) -> bool:
+    try:
+        service.client.get("/health")
+    except httpx2.TransportError:
+        return False
+    return True
 
 
 def connect(service: Service) -> socket.socket:
@@ -116,9 +118,6 @@ def test_a_compute_process_that_cannot_start_is_reported_with_its_reason(guarded
 
 
 def test_flags_that_cannot_be_served_are_named_in_one_sentence(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     command = [sys.executable, "-m", "mlnode.service", "--port", "70000", "--threads", "0"]
     wrong = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     missing = [sys.executable, "-m", "mlnode.service", "--token-file", str(tmp_path / "none")]
@@ -129,3 +128,28 @@ def test_flags_that_cannot_be_served_are_named_in_one_sentence(tmp_path: Path) -
     assert absent.returncode == 1
     assert "none" in absent.stderr
     assert "Traceback" not in wrong.stderr + absent.stderr
+
+
+def test_a_port_of_its_own_serves_openais_side_alone_and_ends_with_the_other(
+    start_service: Callable[..., Service],
+) -> None:
+    port = free_port()
+    service = start_service("--inference-port", str(port), "--device", "cuda:99")
+    wait_for(lambda: answers(service), 60)
+    inference = f"http://127.0.0.1:{port}"
+
+    with httpx2.Client(trust_env=False) as client:
+        there = {path: client.get(inference + path).status_code for path in PATHS}
+        here = {path: service.client.get(path).status_code for path in PATHS}
+
+    assert there == {"/v1/models": 200, "/health": 503, "/metrics": 404, "/api/v1/state": 404}
+    assert here == {"/v1/models": 404, "/health": 503, "/metrics": 200, "/api/v1/state": 200}
+
+
+def test_a_port_that_is_taken_ends_the_service_with_a_word(guarded: Service) -> None:
+    taken = [sys.executable, "-m", "mlnode.service", "--port", guarded.url.rpartition(":")[2]]
+
+    ended = subprocess.run(taken, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode != 0
+    assert "address already in use" in ended.stderr
