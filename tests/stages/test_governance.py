@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from abci_app.modules import epochs, models
 from abci_app.modules.epochs.profiles import default_params
+from abci_app.modules.gov.steps import CLOSED_PER_BLOCK
 from client.tx import pack
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.cosmos.gov.v1 import gov_pb2, query_pb2
@@ -180,3 +181,25 @@ def test_a_retired_model_counts_at_the_next_formation_and_not_at_the_one_after()
     assert "model/old" in first
     assert list(group_of(chain, 2).group.sub_group_models) == [MODEL]
     assert chain.height == S + LENGTH + V - S >= E
+
+
+def test_proposals_that_end_together_are_closed_over_blocks_and_nobody_votes_meanwhile() -> None:
+    # Given more proposals than one block closes, whose voting ends together
+    chain = two_owners()
+    many = CLOSED_PER_BLOCK + 2
+    submitted = chain.block(*(chain.sign("alice", proposal_of(register("model/new"))) for _ in range(many)))
+    assert [result.code for result in submitted] == [0] * many
+    while not closed(chain):
+        chain.block()
+
+    # Then the first block closes its part of them
+    assert closed(chain) == CLOSED_PER_BLOCK
+    # And on the others nobody votes any more
+    ballot = gov_tx.MsgVote(proposal_id=many, voter=key_of("bob").address, option=gov_pb2.VOTE_OPTION_YES)
+    assert "inactive proposal" in chain.deliver("bob", ballot).log
+    assert closed(chain) == many
+
+
+def closed(chain: Chain) -> int:
+    found = chain.query(query_pb2.QueryProposalsRequest(), query_pb2.QueryProposalsResponse).proposals
+    return sum(each.status == gov_pb2.PROPOSAL_STATUS_REJECTED for each in found)

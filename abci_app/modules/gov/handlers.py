@@ -146,7 +146,9 @@ def _vote(
         raise InvalidVote("; ".join(errors))
     if len(metadata) > rules.METADATA_MAX:
         raise MetadataTooLong(f"metadata has {len(metadata)} characters, more than {rules.METADATA_MAX}")
-    if _require(ctx, proposal_id).status != gov_pb2.PROPOSAL_STATUS_VOTING_PERIOD:
+    proposal = _require(ctx, proposal_id)
+    is_over = nanoseconds(proposal.voting_end_time) <= ctx.block.time_ns
+    if proposal.status != gov_pb2.PROPOSAL_STATUS_VOTING_PERIOD or is_over:
         raise InactiveProposal(str(proposal_id))
 
     cast = gov_pb2.Vote(proposal_id=proposal_id, voter=voter, options=options, metadata=metadata)
