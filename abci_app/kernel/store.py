@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary
 from abci_app.kernel import history
 from abci_app.kernel.backend import Backend, MemoryBackend, Write
 from abci_app.kernel.disk import DiskBackend, StoreLocked, read_records
+from abci_app.kernel.edges import Edges
 from abci_app.kernel.iavl import Tree
 from abci_app.kernel.kv import KV, Overlay, Reader
 from abci_app.kernel.nodes import EMPTY_ROOT, Node, StoreCorrupt, load, trim_to
@@ -104,6 +105,7 @@ class Store:
         self.version = 0
         self.app_hash = b""
         self._roots: dict[str, Node | None] = {}
+        self._edges = Edges()
         self._views: WeakValueDictionary[int, View] = WeakValueDictionary()
         self._view_numbers = count()
         self._open()
@@ -114,8 +116,19 @@ class Store:
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """The latest committed pairs with start <= key < end."""
-        pairs = self._backend.iterate(flat_key(start), flat_key(end), reverse=reverse)
-        return ((key[1:], value) for key, value in pairs)
+        low, high = flat_key(start), flat_key(end)
+        if reverse:
+            return ((key[1:], value) for key, value in self._backend.iterate(low, high, reverse=True))
+        front, back = self._edges.front(low), self._edges.back(high)
+        if front >= high or front > back:
+            return iter(())
+        if front == back:
+            value = self._backend.get(front)
+            return iter(() if value is None else ((front[1:], value),))
+        pairs = self._backend.iterate(front, high, reverse=False)
+        first = next(pairs, None)
+        self._edges.begun(low, high if first is None else first[0])
+        return iter(()) if first is None else self._edges.up_to_back(low, high, chain((first,), pairs))
 
     def meta(self, name: str) -> bytes | None:
         """What was committed last under this name of the caller's metadata."""
@@ -157,6 +170,8 @@ class Store:
             own = self._own_writes(staged, encode_undo(undo))
             batch = chain(staged.flat_writes, staged.bulk_writes, staged.node_writes, meta_writes, own)
             self._backend.write(batch, sync=True)
+            for writes in (staged.flat_writes, staged.bulk_writes):
+                self._edges.written([key for key, value in writes if value is not None])
         self.version, self.app_hash, self._roots = height, staged.app_hash, dict(staged.roots)
         self._nodes_cached += len(staged.node_writes) - sum(map(len, staged.orphans.values()))
         if self._nodes_cached > self._nodes_cached_max:
@@ -216,6 +231,7 @@ class Store:
         """Takes up the last committed height; StoreCorrupt where its roots are missing or damaged."""
         self.version, self.app_hash = read_latest(self._backend), b""
         self._nodes_cached = 0
+        self._edges = Edges()
         self._roots = dict.fromkeys(self._trees.values())
         if self.version == 0:
             return

@@ -19,13 +19,15 @@ BULK = b"~bulk/"
 Model = dict[bytes, bytes]
 
 # Few keys, so that they meet; names of which one begins like another, so that ranges are easy to confuse.
+# Some lie in a collection, whose walks begin where the last one found its first key.
 keys = st.builds(
-    lambda store, rest: store + b"/" + rest,
+    lambda store, collection, rest: store + b"/" + collection + rest,
     st.sampled_from([b"a", b"a-b", b"b", b"~bulk"]),
+    st.sampled_from([b"", b"q/"]),
     st.binary(min_size=1, max_size=2).map(lambda rest: bytes(byte % 6 for byte in rest)),
 )
 bounds = keys | st.sampled_from(
-    [b"", b"a", b"a/", b"a0", b"a-b/", b"b/", b"~", b"~bulk/", b"~bulk0", b"\xff"]
+    [b"", b"a", b"a/", b"a0", b"a-b/", b"a/q/", b"a/q0", b"b/", b"~", b"~bulk/", b"~bulk0", b"\xff"]
 )
 values = st.binary(max_size=3)
 
