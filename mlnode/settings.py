@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     compute_start_timeout_s: float = Field(
         default=120.0, gt=0, description="longest start of the compute process"
     )
+    restart_wait_max_s: float = Field(
+        default=30.0, gt=0, description="longest wait before a process that ended is started again"
+    )
     load_timeout_s: float = Field(default=1200.0, gt=0, description="longest load of a model or a puzzle")
     drain_timeout_s: float = Field(
         default=10.0, ge=0, description="how long running answers may finish on a switch"

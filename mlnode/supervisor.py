@@ -22,7 +22,6 @@ from mlnode.wire import FrameError, Message, encode, read_frame
 log = structlog.get_logger("mlnode.supervisor")
 
 BACKOFF_FIRST_S = 0.5
-BACKOFF_MAX_S = 30.0
 STABLE_AFTER_S = 60.0
 STOP_GRACE_S = 5.0
 
@@ -198,7 +197,7 @@ class Compute:
                 backoff_s = BACKOFF_FIRST_S
             self._went_down(f"{reason}; it is started again after {backoff_s:g} s")
             await asyncio.sleep(backoff_s)
-            backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+            backoff_s = min(2 * backoff_s, self._settings.restart_wait_max_s)
             self.status = "starting"
 
     async def _run_once(self) -> str:

@@ -22,7 +22,7 @@ from mlnode.engines.base import Asked, AskedText, Engine, ModelToServe, Options,
 from mlnode.engines.openai_server import OpenAIServer
 from mlnode.errors import RefusedError
 from mlnode.openai_schemas import ScoreRequest, TokenizeRequest
-from mlnode.supervisor import BACKOFF_FIRST_S, BACKOFF_MAX_S, ComputeError, describe_exit, kept_environment
+from mlnode.supervisor import BACKOFF_FIRST_S, ComputeError, describe_exit, kept_environment
 
 log = structlog.get_logger("mlnode.engines.vllm")
 
@@ -149,7 +149,7 @@ class VllmEngine(Engine):
             self._status, self._reason = "down", f"{reason}; it is started again after {backoff_s:g} s"
             log.error("engine down", engine=self.name, reason=self._reason, restarts=self._restarts)
             await asyncio.sleep(backoff_s)
-            backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+            backoff_s = min(2 * backoff_s, self.host.settings.restart_wait_max_s)
 
     async def _run_once(self, model: ModelToServe) -> tuple[bool, str]:
         """Lives through one process; returns whether it was ever healthy, and why it ended."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 import pytest
@@ -74,11 +74,12 @@ class Service:
     client: httpx2.Client
 
     @classmethod
-    def started_alone(cls, *flags: str) -> Service:
+    def started_alone(cls, *flags: str, log: IO[bytes] | None = None) -> Service:
         """A service that the test ends itself."""
         port = free_port()
         command = [sys.executable, "-m", "mlnode.service", "--port", str(port), "--threads", "1", *flags]
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"
         return cls(url, process, httpx2.Client(base_url=url, timeout=60, trust_env=False))
 
