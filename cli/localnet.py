@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.files import FILE, read_object
 from cli.options import shared
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ def _home(session: Session) -> Path:
 @click.option("--base-port", type=PORT, metavar="P", help="First of the ports.  [default: 27000]")
 @click.option("--block-time", type=click.IntRange(50, 60_000), metavar="MS", help="[default: 1000]")
 @click.option("--mlnodes", type=click.IntRange(0, 50), help="Number of MLNodes, two a model.  [default: 0]")
+@click.option(
+    "--params",
+    "params_file",
+    type=FILE,
+    help="JSON object of the protocol's params that differ from the profile `local`.",
+)
+@click.option(
+    "--guardians",
+    type=click.IntRange(0, 50),
+    help="Make the participants of so many validators guardians; needs params `guardians`.  [default: 0]",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
 @shared("home", "output")
 def up(
@@ -41,6 +53,8 @@ def up(
     base_port: int | None,
     block_time: int | None,
     mlnodes: int | None,
+    params_file: str | None,
+    guardians: int | None,
     as_json: bool,
 ) -> None:
     """Start a network and return once it works; a stopped one of the same home goes on.
@@ -51,7 +65,8 @@ def up(
     from cli import localnet_run as run  # noqa: PLC0415 - brings the whole chain
     from cli.supervisor import ProcessFailedError  # noqa: PLC0415
 
-    options = run.Options(validators, base_port, block_time, mlnodes)
+    params = read_object(params_file) if params_file else None
+    options = run.Options(validators, base_port, block_time, mlnodes, params, guardians)
     try:
         shown = run.up(_home(session), options, lambda text: click.echo(text, err=True))
     except ProcessFailedError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 
 from abci_app.modules import epochs
+from abci_app.node.genesis import merge_params
 from abci_app.node.home import find_cometbft
 from cli import supervisor
 from cli.localnet_ports import NetworkError
@@ -32,6 +33,8 @@ RECORD = "localnet.json"
 CHAIN_ID = "evergrid-localnet-1"
 NODES_PER_MODEL = 2
 NODE_WEIGHT = 100
+# Enough that a node may serve while nonces are validated, where governance opens that.
+NODE_MEMORY_MIB = 2048
 TINY_CONTEXT = 4096
 SECOND_MS = 1000
 START_S = 180.0
@@ -47,9 +50,19 @@ class Options:
     base_port: int | None = None
     block_time_ms: int | None = None
     mlnodes: int | None = None
+    # JSON of the params that differ from the profile's.
+    params: Mapping[str, Any] | None = None
+    guardians: int | None = None
 
 
-DEFAULTS = {"validators": 1, "base_port": 27000, "block_time_ms": SECOND_MS, "mlnodes": 0}
+DEFAULTS: dict[str, Any] = {
+    "validators": 1,
+    "base_port": 27000,
+    "block_time_ms": SECOND_MS,
+    "mlnodes": 0,
+    "params": {},
+    "guardians": 0,
+}
 
 
 def tiny_model(letter: str, throughput_per_nonce: int = 1_000_000) -> Model:
@@ -94,13 +107,17 @@ def local_params(block_time_ms: int) -> Params:
     return params
 
 
-def design(home: Path, chosen: Mapping[str, int]) -> Design:
-    """The network for a choice of all options; two MLNodes, of different participants, share a model."""
+def design(home: Path, chosen: Mapping[str, Any]) -> Design:
+    """The network for a choice of all options; two MLNodes, of different participants, share a model.
+
+    Raises ConfigError where the params cannot be read.
+    """
     count, validators = chosen["mlnodes"], chosen["validators"]
+    params = local_params(chosen["block_time_ms"]) if count else epochs.default_params("local")
     models = [LocalModel(tiny_model(letter(i))) for i in range(-(-count // NODES_PER_MODEL))]
     nodes = [
-        LocalNode(f"node-{i + 1}", i % validators, models[i // NODES_PER_MODEL].model.id, NODE_WEIGHT)
-        for i in range(count)
+        LocalNode(f"node-{i + 1}", i % validators, model_id, NODE_WEIGHT, NODE_MEMORY_MIB)
+        for i, model_id in enumerate(models[i // NODES_PER_MODEL].model.id for i in range(count))
     ]
     return Design(
         home=home,
@@ -108,7 +125,8 @@ def design(home: Path, chosen: Mapping[str, int]) -> Design:
         base_port=chosen["base_port"],
         validators=validators,
         block_time_ms=chosen["block_time_ms"],
-        params=local_params(chosen["block_time_ms"]) if count else None,
+        params=merge_params(params, chosen["params"]),
+        guardians=chosen["guardians"],
         models=tuple(models),
         nodes=tuple(nodes),
         with_apis=count > 0,
@@ -153,7 +171,7 @@ def _refuse_foreign(home: Path) -> None:
 
 
 def _recorded(
-    home: Path, facts: Mapping[str, Any], given: Mapping[str, int]
+    home: Path, facts: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[list[Plan], dict[str, Any]]:
     chosen = facts["chosen"]
     differing = [f"{name} {chosen[name]}" for name, value in given.items() if chosen[name] != value]

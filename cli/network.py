@@ -66,6 +66,8 @@ class LocalNode:
     owner: int
     model_id: str
     weight: int = 0
+    # What it declares; 0: nothing.
+    memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Design:
     # Of each participant as such, in the parent group.
     weight: int = 100
     params: Params | None = None
+    # The participants of the first validators; they need params `guardians`.
+    guardians: int = 0
     models: tuple[LocalModel, ...] = ()
     nodes: tuple[LocalNode, ...] = ()
     # Whether the genesis registers models and nodes; otherwise governance and API nodes do.
@@ -241,6 +245,7 @@ def _genesis(design: Design, validators: tuple[Validator, ...], faucet: str) -> 
         participants=participants,
         models=[each.model for each in design.models] if design.in_genesis else (),
         params=design.params,
+        guardians=[each.address for each in validators[: design.guardians]],
     )
     keys = [(each.info.validator_key, 1) for each in validators]
     return make_genesis(design.chain_id, PROFILE, state, keys)
@@ -250,7 +255,9 @@ def _genesis_nodes(design: Design, owner: int) -> tuple[GenesisNode, ...]:
     if not design.in_genesis:
         return ()
     return tuple(
-        GenesisNode(each.node_id, (each.model_id,), each.weight, LOOPBACK, node_port(design, index))
+        GenesisNode(
+            each.node_id, (each.model_id,), each.weight, LOOPBACK, node_port(design, index), each.memory_mib
+        )
         for index, each in enumerate(design.nodes)
         if each.owner == owner
     )
@@ -286,8 +293,7 @@ def _write_api_files(design: Design, index: int, validator: Validator) -> None:
             "poc_port": node_port(design, number),
             "models": {each.model_id: {"args": []}},
             "max_concurrent": 4,
-            # What the genesis declares has no hardware, so that the API node finds nothing to change.
-            "hardware": [] if design.in_genesis else [{"type": "CPU", "count": 1}],
+            "hardware": _hardware(design, each),
         }
         for number, each in enumerate(design.nodes)
         if each.owner == index
@@ -296,6 +302,13 @@ def _write_api_files(design: Design, index: int, validator: Validator) -> None:
     path = home / "api-keys.txt"
     path.touch(mode=0o600)
     path.write_text(validator.api_key + "\n")
+
+
+def _hardware(design: Design, node: LocalNode) -> list[dict[str, Any]]:
+    """As the genesis declares it, so that the API node finds nothing to change."""
+    if design.in_genesis and not node.memory_mib:
+        return []
+    return [{"type": "CPU", "count": 1, "memory_mib": node.memory_mib}]
 
 
 def _plans(design: Design, validators: tuple[Validator, ...], model_map: Path) -> Iterator[Plan]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.files import FILE, read_object
 from cli.options import KEYRING, LOCAL, shared
 
 if TYPE_CHECKING:
@@ -50,6 +51,21 @@ DENOM = "nevg"
     help="Key whose account owns this node's validator: it votes from the start. Without it nobody can"
     " register models, and the chain moves coins alone.",
 )
+@click.option(
+    "--params",
+    "params_file",
+    type=FILE,
+    help="JSON object of the protocol's params that differ from the profile's, as `evergrid query epochs"
+    " params` shows them. Only here `guardians` and `collateral` are turned on.",
+)
+@click.option(
+    "--guardian",
+    "guardians",
+    multiple=True,
+    metavar="KEY",
+    help="Participant whose power in blocks is raised while the network is small, by a key's name or an"
+    " address; needs params `guardians`; may be repeated.",
+)
 @click.option("--timeout-commit", default="", metavar="TIME", help="Pause between blocks, such as 1s.")
 @click.option("--port-offset", type=click.IntRange(0, 30000), default=0, help="Move all ports up by so many.")
 @shared(*KEYRING)
@@ -59,6 +75,8 @@ def init(
     *,
     accounts: tuple[str, ...],
     participant: str | None,
+    params_file: str | None,
+    guardians: tuple[str, ...],
     port_offset: int,
     **values: Any,
 ) -> None:
@@ -76,6 +94,8 @@ def init(
         ports=ports,
         balances=balances(session, accounts),
         owner=session.keyring().show(participant).public_key if participant else b"",
+        params=read_object(params_file) if params_file else {},
+        guardians=[address_of(session, who) for who in guardians],
         **values,
     )
     backend = str(session.get("keyring_backend"))
@@ -108,21 +128,27 @@ def balances(session: Session, accounts: tuple[str, ...]) -> dict[str, int]:
 
 def _balance(session: Session, text: str) -> tuple[str, int]:
     from client.amounts import AmountError, parse_amount  # noqa: PLC0415 - only where there are accounts
-    from client.keyring import KeyringError  # noqa: PLC0415
-    from protocol.address import decode  # noqa: PLC0415
 
     who, _, coins = text.partition("=")
     amount = parse_amount(coins)
     if amount.denom != DENOM:
         raise AmountError(f"only {DENOM} is there from the start, not {amount.denom}")
+    return address_of(session, who), amount.number
+
+
+def address_of(session: Session, who: str) -> str:
+    """The address of a key's name, or the address itself; raises KeyringError."""
+    from client.keyring import KeyringError  # noqa: PLC0415 - only where there are accounts
+    from protocol.address import decode  # noqa: PLC0415
+
     try:
-        return session.keyring().show(who).address, amount.number
+        return session.keyring().show(who).address
     except KeyringError as error:
         try:
             decode(who)
         except ValueError:
-            raise AmountError(f"{error}, and it is no address") from error
-        return who, amount.number
+            raise KeyringError(f"{error}, and it is no address") from error
+        return who
 
 
 def _write_client_config(home: Path, chain_id: str, node: str, backend: str) -> None:

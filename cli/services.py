@@ -12,7 +12,10 @@ from cli.options import LOCAL, shared
 if TYPE_CHECKING:
     from cli.session import Session
 
-API = {"start": ("cli.api_start:start", "Run an API node until it is told to stop.")}
+API = {
+    "start": ("cli.api_start:start", "Run an API node until it is told to stop."),
+    "status": ("cli.api_status:status", "Show what a running API node and its MLNodes do, and why."),
+}
 MLNODE = {
     "start": ("cli.mlnode_start:start", "Run an MLNode until it is told to stop."),
     "nonces": ("cli.services:nonces", "Compute claims of nonces, to compare implementations."),
@@ -21,7 +24,7 @@ MLNODE = {
 
 @click.group(cls=LazyGroup, lazy=API)
 def api() -> None:
-    """Run an API node."""
+    """Run an API node, or look at one."""
 
 
 @click.group(cls=LazyGroup, lazy=MLNODE)

@@ -14,6 +14,7 @@ COMMANDS = {
     "models": ("cli.tx_models:models", "Propose to register or retire a model."),
     "participants": ("cli.tx_hosts:participants", "Become a participant."),
     "hardware": ("cli.tx_hosts:hardware", "Declare MLNodes."),
+    "maintenance": ("cli.tx_maintenance:maintenance", "Announce downtime."),
     "inference": ("cli.tx_inference:inference", "Propose a price."),
     "upgrade": ("cli.tx_upgrade:upgrade", "Propose a change of the software at a height."),
     "msg": ("cli.tx_msg:msg", "Any message, from a JSON file."),

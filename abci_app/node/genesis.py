@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,8 @@ class GenesisNode:
     weight: int = 0
     host: str = "127.0.0.1"
     port: int = 8080
+    # Of its one piece of hardware; 0: it declares none.
+    memory_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,15 @@ def make_app_state(
     participants: Sequence[GenesisParticipant] = (),
     models: Sequence[models_pb2.Model] = (),
     params: params_pb2.Params | None = None,
+    guardians: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The state of all modules, as JSON; balances in nevg by address; models are proposed by governance.
 
-    Raises GenesisError with everything that is wrong.
+    guardians: addresses of participants. Raises ConfigError, or GenesisError with everything that is wrong.
     """
     values = profile_values(profile)
+    params = params or epochs.default_params(profile)
+    check_guardians(guardians, (each.address for each in participants), params)
     voting_period_ns = values["voting_period_seconds"] * SECOND_NS
     fees = {"denom": DENOM, "minimum_gas_price_micro": str(values["minimum_gas_price_micro"])}
     state = {
@@ -90,8 +95,9 @@ def make_app_state(
         },
         "models": {"models": [{"proposed_by": gov.GOV_ADDRESS} | _json(model) for model in models]},
         "hardware": _hardware(participants),
+        **({"guardians": {"guardians": list(guardians)}} if guardians else {}),
         "epochs": {
-            "params": _json(params or epochs.default_params(profile)),
+            "params": _json(params),
             "weights": list(_weights(participants)),
         },
         "gov": {
@@ -131,6 +137,40 @@ def make_genesis(
     }
 
 
+def params_with(profile: str, changes: Mapping[str, Any]) -> params_pb2.Params:
+    """A profile's params with those of a JSON object in their place; raises ConfigError.
+
+    What has no start value is off: `guardians` and `collateral` are turned on by being in it.
+    """
+    profile_values(profile)
+    return merge_params(epochs.default_params(profile), changes)
+
+
+def merge_params(params: params_pb2.Params, changes: Mapping[str, Any]) -> params_pb2.Params:
+    """The params with those of a JSON object in their place; raises ConfigError."""
+    merged = params_pb2.Params()
+    merged.CopyFrom(params)
+    try:
+        json_format.ParseDict(dict(changes), merged, descriptor_pool=POOL)
+    except (json_format.ParseError, TypeError, ValueError) as error:
+        raise ConfigError(f"the params cannot be read: {error}") from error
+    if errors := epochs.params_errors(merged):
+        raise ConfigError("; ".join(errors))
+    return merged
+
+
+def check_guardians(guardians: Sequence[str], participants: Iterable[str], params: params_pb2.Params) -> None:
+    """Raises ConfigError unless the guardians are participants, and the params say what they get."""
+    known = set(participants)
+    wrong = []
+    if unknown := [who for who in guardians if who not in known]:
+        wrong.append(f"guardians must be participants of the genesis: {', '.join(unknown)}")
+    if guardians and not params.HasField("guardians"):
+        wrong.append("guardians need the params `guardians`: maturity_weight and multiplier_bps")
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+
+
 def _json(message: Message) -> dict[str, Any]:
     return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=POOL)
 
@@ -146,6 +186,8 @@ def _hardware(participants: Sequence[GenesisParticipant]) -> dict[str, Any]:
                 host=node.host,
                 port=node.port,
             )
+            if node.memory_mib:
+                declared.hardware.add(type="CPU", count=1, memory_mib=node.memory_mib)
             nodes.append(
                 {"participant": participant.address, "node": _json(declared), "sequence": str(len(nodes))}
             )

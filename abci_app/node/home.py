@@ -19,8 +19,17 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from abci_app.node.config import ConfigError
-from abci_app.node.genesis import TEMPLATES, GenesisParticipant, make_app_state, make_genesis, profile_values
+from abci_app.node.genesis import (
+    TEMPLATES,
+    GenesisParticipant,
+    check_guardians,
+    make_app_state,
+    make_genesis,
+    params_with,
+    profile_values,
+)
 from abci_app.node.server import UNIX_PATH_BYTES_MAX
+from protocol import address
 
 LAYOUTS: Final = ("single", "localnet", "production")
 COMETBFT_VERSION: Final = "0.38.26"
@@ -98,18 +107,22 @@ def init_home(
     balances: Mapping[str, int] | None = None,
     owner: bytes = b"",
     timeout_commit: str = "",
+    params: Mapping[str, Any] | None = None,
+    guardians: Sequence[str] = (),
 ) -> HomeInfo:
     """A home whose chain has this node as its only validator; `write_genesis` gives it another genesis.
 
     balances: nevg by address. owner: public key of the participant that has the validator and all votes;
     without one nobody votes, so no model is ever registered. timeout_commit: as CometBFT writes durations;
-    empty: of the profile.
+    empty: of the profile. params: those that differ from the profile's. guardians: addresses of participants.
     Raises ConfigError with all that is wrong, HomeExistsError where a genesis lies there already.
     """
     ports = ports or Ports()
     home = home.absolute()
     _check(home, chain_id, layout)
     values = profile_values(profile)
+    given = params_with(profile, params or {})
+    check_guardians(guardians, [address.account(owner)] if owner else [], given)
     command = [str(find_cometbft()), "init", "--home", str(home)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=INIT_SECONDS)  # noqa: S603
     if done.returncode:
@@ -118,7 +131,9 @@ def init_home(
     _write_comet_config(info, moniker, layout, timeout_commit or values["timeout_commit"])
     _write_app_config(info)
     owners = [GenesisParticipant(owner, info.validator_key, POWER_START)] if owner else []
-    app_state = make_app_state(profile, balances=balances, participants=owners)
+    app_state = make_app_state(
+        profile, balances=balances, participants=owners, params=given, guardians=guardians
+    )
     write_genesis(home, make_genesis(chain_id, profile, app_state, [(info.validator_key, POWER_START)]))
     return info
 

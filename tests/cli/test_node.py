@@ -11,7 +11,9 @@ import pytest
 
 from abci_app.app import STORES
 from abci_app.kernel.store import DiskStore
-from abci_app.modules import models
+from abci_app.modules import collateral as collateral_module
+from abci_app.modules import epochs, models
+from abci_app.modules import guardians as guardians_module
 from abci_app.node.home import find_cometbft
 from client.keyring import Keyring
 from tests.chain import Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
@@ -70,6 +72,52 @@ def test_the_participant_of_a_new_home_votes_the_first_model_in(evergrid: Comman
     vote(chain, propose(chain, register("model/new")), "alice")
     chain.run_to(chain.height + 11)
     assert models.is_valid_governance_model(chain.context(), "model/new")
+
+
+@pytest.mark.usefixtures("with_cometbft")
+def test_guardians_and_collateral_are_on_where_the_params_of_init_say_so(
+    evergrid: Command, tmp_path: Path
+) -> None:
+    Keyring(evergrid.home).add("alice", key_of("alice"))
+    file = tmp_path / "params.json"
+    collateral = {
+        "unbonding_epochs": 2,
+        "slash_invalid_bps": 500,
+        "base_weight_bps": 2000,
+        "release_per_block": 10,
+    }
+    guardians = {"maturity_weight": 1000, "multiplier_bps": 5200}
+    file.write_text(json.dumps({"collateral": collateral, "guardians": guardians}))
+
+    made = evergrid.json("init", "--participant", "alice", "--params", str(file), "--guardian", "alice")
+
+    chain = Chain(json.loads(Path(made["genesis"]).read_text())["app_state"])
+    chain.block()
+    context = chain.context()
+    assert collateral_module.is_on(context)
+    assert guardians_module.named(context) == [key_of("alice").address]
+    assert epochs.params(context).collateral.slash_invalid_bps == 500
+    # What the file does not name is the profile's.
+    assert epochs.params(context).epoch == epochs.default_params("local").epoch
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"epoch": {"length": 3}}, "the params cannot be read: "),
+        ({"epoch": {"epoch_length": 3}}, "epoch"),
+        ({}, "guardians must be participants of the genesis: evergrid1"),
+        ({}, "guardians need the params `guardians`"),
+    ],
+)
+def test_params_with_which_no_chain_can_begin_write_nothing(
+    evergrid: Command, tmp_path: Path, content: object, text: str
+) -> None:
+    file = tmp_path / "params.json"
+    file.write_text(json.dumps(content))
+
+    assert text in evergrid.fails("init", "--params", str(file), "--guardian", key_of("bob").address)
+    assert not evergrid.home.exists()
 
 
 @pytest.mark.parametrize(

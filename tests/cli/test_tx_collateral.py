@@ -69,3 +69,14 @@ def test_guardians_and_why_one_has_its_power_are_shown(online: Command) -> None:
     assert (decision["reason"], decision["extra_power"]) == ("REASON_GUARDIANS_RAISED", "19")
     assert "each gets 19 on top, in blocks alone" in told.output
     assert "not retained" in online.fails("query", "guardians", "decision", "7")
+
+
+def test_announced_downtime_is_sent_and_refused_where_there_is_no_credit(online: Command) -> None:
+    message = online.json(
+        "tx", "maintenance", "announce", "20", "22", "--node-id", "n1", *SIGN, "--generate-only"
+    )
+    refused = online.fails("tx", "maintenance", "announce", "20", "22", *SIGN)
+
+    assert message["body"]["messages"][0]["height_to"] == "22"
+    assert message["body"]["messages"][0]["node_id"] == "n1"
+    assert "3 blocks are more than the credit of 0" in refused
