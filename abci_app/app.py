@@ -27,7 +27,7 @@ from abci_app.kernel.block import (
 from abci_app.kernel.collections import NAMES, Item
 from abci_app.kernel.context import Block, Context, Event, Mode
 from abci_app.kernel.errors import OutOfGas, TxError
-from abci_app.kernel.store import Overlay
+from abci_app.kernel.store import Overlay, collector_paused
 from abci_app.kernel.tx import decode
 from abci_app.modules import auth, epochs
 from abci_app.query import QueryRouter
@@ -224,7 +224,8 @@ class App:
         begin_block(ctx, (misbehaviour.validator.address for misbehaviour in req.misbehavior))
         begun = len(ctx.events)
         results = self._deliver(overlay, block, txs)
-        pruned = end_block(ctx, self._around_step)
+        with collector_paused():
+            pruned = end_block(ctx, self._around_step)
         LAST_BLOCK.set(
             ctx,
             app_pb2.LastBlock(

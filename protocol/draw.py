@@ -16,6 +16,7 @@ POC_VALIDATORS_DOMAIN = "evergrid/poc-validators/1"
 INFERENCE_VALIDATION_DOMAIN = "evergrid/inference-validation/1"
 
 _SPACE = 1 << 256
+_LENGTH_8 = (8).to_bytes(4, "big")
 
 
 def encode_fields(*fields: str | bytes | int) -> bytes:
@@ -53,7 +54,8 @@ class Draw:
             raise ValueError(f"cannot draw below {bound}")
         fair = _SPACE // bound * bound
         while True:
-            counter = encode_fields(self.counter)
+            # The counter as `encode_fields` writes it.
+            counter = _LENGTH_8 + self.counter.to_bytes(8, "big")
             value = int.from_bytes(sha256(self._prefix + counter).digest(), "big")
             self.counter += 1
             if value < fair:

@@ -98,7 +98,7 @@ class DiskBackend:
         if reverse:
             downward = self._db.items(backwards=True, from_key=end)
             return _read(_down_to(start, end, cast("Iterator[tuple[bytes, bytes]]", downward)))
-        return _read(_up_to(end, cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start))))
+        return _up_to(end, cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start)))
 
     def write(self, writes: Iterable[Write], *, sync: bool) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -170,10 +170,13 @@ def _walk(cursor: RdictIter, start: bytes, end: bytes, *, reverse: bool) -> Iter
 
 
 def _up_to(end: bytes, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    for pair in pairs:
-        if pair[0] >= end:
-            return
-        yield pair
+    try:
+        for pair in pairs:
+            if pair[0] >= end:
+                return
+            yield pair
+    except Exception as error:  # determinism: as for a single key
+        raise StoreFailed(str(error)) from error
 
 
 def _down_to(start: bytes, end: bytes, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

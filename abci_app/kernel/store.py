@@ -66,6 +66,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreLocked",
     "View",
+    "collector_paused",
 ]
 
 NODES_CACHED = 1 << 19
@@ -148,7 +149,7 @@ class Store:
         assert height == self.version + 1 or (self.version == 0 and height > 0), (
             f"height {height} does not follow {self.version}"
         )
-        with _collector_paused():
+        with collector_paused():
             trees, flat, bulk = self._apply(changes)
             roots, added, writes = dict(self._roots), dict.fromkeys(self._roots, 0), list[Write]()
             for name, tree in trees.items():
@@ -165,7 +166,7 @@ class Store:
         assert staged.height == height, f"height {staged.height} was staged, not {height}"
         assert staged.parent_height == self.version, f"height {self.version} was committed since the staging"
         meta_writes = [(META + name.encode(), content) for name, content in sorted(meta.items())]
-        with _collector_paused():
+        with collector_paused():
             undo = [(key, self._backend.get(key)) for key, _ in chain(staged.bulk_writes, meta_writes)]
             own = self._own_writes(staged, encode_undo(undo))
             batch = chain(staged.flat_writes, staged.bulk_writes, staged.node_writes, meta_writes, own)
@@ -203,7 +204,7 @@ class Store:
 
     def prune(self, keep_from_height: int, budget: int) -> int:
         """Removes at most `budget` nodes that only lower heights need, never the latest's; tells how many."""
-        with _collector_paused():
+        with collector_paused():
             return history.prune(self._backend, keep_from_height, budget)
 
     def rollback(self, height: int) -> None:
@@ -320,8 +321,8 @@ class DiskStore(Store):
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keeps the cycle collector from walking all nodes while thousands of new ones are made."""
+def collector_paused() -> Iterator[None]:
+    """Keeps the cycle collector from walking what lives on while thousands of new objects are made."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -153,7 +152,7 @@ def test_of_all_that_speaks_against_a_node_the_first_is_its_reason() -> None:
         seen.append(
             Reason.Name(eligibility(facts, PARAMS, anyone_served=True)).removeprefix("REASON_").lower()
         )
-        facts = replace(facts, **mend)
+        facts = facts._replace(**mend)
 
     assert seen == [
         "participant_invalid",

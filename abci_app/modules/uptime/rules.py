@@ -74,25 +74,42 @@ def eligibility(
     node: NodeFacts, params: params_pb2.UptimeParams, *, anyone_served: bool
 ) -> reasons_pb2.Reason:
     """ELIGIBLE, or the first reason why a node may not be drawn."""
-    checks = eligibility_checks(node, params, anyone_served=anyone_served)
-    return next((reason for wrong, reason in checks if wrong), ELIGIBLE)
+    obstacles = _obstacles(node, params, anyone_served=anyone_served)
+    return _CHECKS[obstacles.index(True)] if True in obstacles else ELIGIBLE
 
 
 def eligibility_checks(
     node: NodeFacts, params: params_pb2.UptimeParams, *, anyone_served: bool
 ) -> tuple[tuple[bool, reasons_pb2.Reason], ...]:
     """Every check in its order: whether it speaks against the node, and the reason that it stands for."""
+    return tuple(zip(_obstacles(node, params, anyone_served=anyone_served), _CHECKS, strict=True))
+
+
+# In the order of `_obstacles`. An INVALID participant comes first, since its nodes have lost their slots too.
+_CHECKS = (
+    reasons_pb2.REASON_PARTICIPANT_INVALID,
+    reasons_pb2.REASON_NOT_SERVING,
+    reasons_pb2.REASON_ZERO_THROUGHPUT,
+    reasons_pb2.REASON_PENDING_MODEL_CHANGE,
+    reasons_pb2.REASON_NODE_DISABLED,
+    reasons_pb2.REASON_MAINTENANCE,
+    reasons_pb2.REASON_UNPROVED,
+    reasons_pb2.REASON_MIN_SERVED,
+    reasons_pb2.REASON_AVAILABILITY,
+)
+
+
+def _obstacles(node: NodeFacts, params: params_pb2.UptimeParams, *, anyone_served: bool) -> tuple[bool, ...]:
     return (
-        # First, since an INVALID participant's nodes have lost their slots as well.
-        (node.participant_invalid, reasons_pb2.REASON_PARTICIPANT_INVALID),
-        (not node.serves, reasons_pb2.REASON_NOT_SERVING),
-        (node.throughput == 0, reasons_pb2.REASON_ZERO_THROUGHPUT),
-        (node.pending_model_change, reasons_pb2.REASON_PENDING_MODEL_CHANGE),
-        (node.disabled, reasons_pb2.REASON_NODE_DISABLED),
-        (node.maintenance, reasons_pb2.REASON_MAINTENANCE),
-        (node.unproved >= params.max_consecutive_preserved_epochs, reasons_pb2.REASON_UNPROVED),
-        (anyone_served and node.served < params.min_served, reasons_pb2.REASON_MIN_SERVED),
-        (node.availability_bps < AVAILABLE_BPS, reasons_pb2.REASON_AVAILABILITY),
+        node.participant_invalid,
+        not node.serves,
+        node.throughput == 0,
+        node.pending_model_change,
+        node.disabled,
+        node.maintenance,
+        node.unproved >= params.max_consecutive_preserved_epochs,
+        anyone_served and node.served < params.min_served,
+        node.availability_bps < AVAILABLE_BPS,
     )
 
 
@@ -270,17 +287,18 @@ def _allocate_model(
         without_vote=guard.group.without_vote(),
         power_total=min(guard.power_total, U64_MAX),
     )
-    allocation.turns.extend(_turn(each, each.reason) for each in model.candidates if each.reason != ELIGIBLE)
+    for each in model.candidates:
+        if each.reason != ELIGIBLE:
+            _add_turn(allocation, each, each.reason)
     waiting = _queues(model.candidates)
     pool = Pool({address: guard.group.weights[address] for address in waiting})
     draw = seed.draw(model.model_id)
     while waiting and allocation.stop == reasons_pb2.REASON_NO_ELIGIBLE:
         _take_turn(allocation, waiting, pool, draw, guard)
-    allocation.turns.extend(
-        _turn(each, reasons_pb2.REASON_NOT_DRAWN, selected_before=allocation.selected)
-        for address in sorted(waiting)
-        for each in waiting[address]
-    )
+    for address in sorted(waiting):
+        for each in waiting[address]:
+            turn = _add_turn(allocation, each, reasons_pb2.REASON_NOT_DRAWN)
+            turn.selected_before = allocation.selected
     return allocation
 
 
@@ -315,9 +333,9 @@ def _take_turn(
     else:
         forbidden, held = guard.forbids(node.participant, first_of_model=first)
         reason = reasons_pb2.REASON_VOTING_GUARD if forbidden else reasons_pb2.REASON_SELECTED
-    turn = _turn(node, reason, selected_before=allocation.selected, drawn=drawn, weight_total=weight_total)
+    turn = _add_turn(allocation, node, reason)
+    turn.selected_before, turn.drawn, turn.weight_total = allocation.selected, drawn, weight_total
     turn.power_held = min(held, U64_MAX)
-    allocation.turns.append(turn)
     if reason != reasons_pb2.REASON_SELECTED:
         return
     guard.add(node.participant)
@@ -328,34 +346,28 @@ def _take_turn(
         allocation.stop = reasons_pb2.REASON_HALF_CAPACITY
 
 
-def _turn(
-    node: Candidate,
-    reason: reasons_pb2.Reason,
-    *,
-    selected_before: int = 0,
-    drawn: int = 0,
-    weight_total: int = 0,
+def _add_turn(
+    allocation: uptime_pb2.SlotAllocation, node: Candidate, reason: reasons_pb2.Reason
 ) -> uptime_pb2.SlotTurn:
-    facts = node.facts or _NO_FACTS
-    return uptime_pb2.SlotTurn(
-        participant=node.participant,
-        node_id=node.node_id,
-        throughput=node.throughput,
-        reason=reason,
-        selected_before=selected_before,
-        drawn=drawn,
-        weight_total=weight_total,
-        sequence=node.sequence,
-        epoch_preserved=node.epoch_preserved,
-        serves=facts.serves,
-        pending_model_change=facts.pending_model_change,
-        disabled=facts.disabled,
-        maintenance=facts.maintenance,
-        participant_invalid=facts.participant_invalid,
-        unproved=facts.unproved,
-        served=facts.served,
-        availability_bps=facts.availability_bps,
-    )
+    """Adds what is known of a node, field by field: there is a turn for each node of the network."""
+    turn = allocation.turns.add()
+    turn.participant, turn.node_id, turn.throughput, sequence, preserved, _, facts = node
+    turn.reason = reason
+    if sequence:
+        turn.sequence = sequence
+    if preserved:
+        turn.epoch_preserved = preserved
+    facts = facts or _NO_FACTS
+    serves, _, pending, disabled, maintenance, invalid, unproved, served, turn.availability_bps = facts
+    turn.serves = serves
+    if pending or disabled or maintenance or invalid:
+        turn.pending_model_change, turn.disabled = pending, disabled
+        turn.maintenance, turn.participant_invalid = maintenance, invalid
+    if unproved:
+        turn.unproved = unproved
+    if served:
+        turn.served = served
+    return turn
 
 
 _NO_FACTS = NodeFacts(serves=False, throughput=0, availability_bps=0)
@@ -406,12 +418,14 @@ def facts_of(turn: uptime_pb2.SlotTurn) -> NodeFacts:
 
 def before_the_draw(model: ModelDemand, params: params_pb2.UptimeParams) -> uptime_pb2.SlotAllocation:
     """What a draw would begin with: every node with NOT_DRAWN, or why it is not eligible."""
-    return uptime_pb2.SlotAllocation(
+    allocation = uptime_pb2.SlotAllocation(
         model_id=model.model_id,
         capacity=model.capacity,
         limit=slot_limit(model.capacity, params),
         expected=model.expected,
         target=min(bps_of(model.expected, params.poc_slot_headroom_bps), U64_MAX),
         anyone_served=model.anyone_served,
-        turns=[_turn(each, each.reason or reasons_pb2.REASON_NOT_DRAWN) for each in model.candidates],
     )
+    for each in model.candidates:
+        _add_turn(allocation, each, each.reason or reasons_pb2.REASON_NOT_DRAWN)
+    return allocation

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableSequence
 
     from abci_app.kernel.context import Context
+    from protocol.gen.evergrid.epochs.v1 import params_pb2
 
 SLOTS = 2
 # Behind every address.
@@ -173,8 +174,8 @@ def _group_among(members: _Members, powers: dict[str, int]) -> rules.Group:
     for model_id in members:
         for member in members[model_id]:
             address = member.member_address
-            count = sum(1 for node in member.ml_nodes if node.poc_weight)
-            nodes_weighted[address] = nodes_weighted.get(address, 0) + count
+            weighted = [node for node in member.ml_nodes if node.poc_weight]
+            nodes_weighted[address] = nodes_weighted.get(address, 0) + len(weighted)
     return rules.Group(weights, powers, nodes_weighted)
 
 
@@ -182,9 +183,8 @@ def _group_among(members: _Members, powers: dict[str, int]) -> rules.Group:
 class _Facts:
     """What the draws of all models look up, read in one walk over each table."""
 
-    models: frozenset[str]
-    # By participant and node_id.
-    registered: dict[tuple[str, str], hardware_pb2.RegisteredNode]
+    # By participant, then node_id: the model that it would serve next, and whether it is disabled.
+    declared: dict[str, dict[str, tuple[str | None, bool]]]
     preserved: dict[str, dict[str, int]]
     invalid: frozenset[str]
     availability: Mapping[str, inference.Availability]
@@ -195,13 +195,30 @@ class _Facts:
     def read(ctx: Context, record: epochs_pb2.EpochRecord) -> _Facts:
         at = epochs.stage_heights(record.params.epoch, record.height_start)
         return _Facts(
-            models=frozenset(model.id for model in models.models_for_formation(ctx)),
-            registered={(each.participant, each.node.node_id): each for each in hardware.all_nodes(ctx)},
+            declared=_declared(ctx),
             preserved=dict(_preserved(ctx)),
             invalid=frozenset(hardware.invalid_participants(ctx)),
             availability=inference.availabilities(ctx, epochs.state(ctx).epoch_effective),
             down=maintenance.down_between(ctx, at.start, at.switch - 1),
         )
+
+
+_NOT_DECLARED = (None, False)
+
+
+def _declared(ctx: Context) -> dict[str, dict[str, tuple[str | None, bool]]]:
+    governed = frozenset(model.id for model in models.models_for_formation(ctx))
+    declared: dict[str, dict[str, tuple[str | None, bool]]] = {}
+    of_owner: dict[str, tuple[str | None, bool]] = {}
+    owner = ""
+    for each in hardware.all_nodes(ctx):
+        if each.participant != owner:
+            owner, of_owner = each.participant, {}
+            declared[owner] = of_owner
+        node = each.node
+        disabled = node.status == hardware_pb2.ML_NODE_STATUS_DISABLED
+        of_owner[node.node_id] = (hardware.assigned_model(node.models, governed), disabled)
+    return declared
 
 
 def _demand(
@@ -216,53 +233,54 @@ def _demand(
     counts = inference.served_counts(ctx, epoch, model_id)
     served = {member.member_address: counts.get(member.member_address, 0) for member in members}
     anyone_served = any(count >= params.min_served for count in served.values())
-    candidates = tuple(
-        rules.Candidate(
-            participant=member.member_address,
-            node_id=node.node_id,
-            throughput=node.throughput,
-            sequence=node.sequence,
-            epoch_preserved=known.preserved.get(member.member_address, {}).get(node.node_id, 0),
-            reason=rules.eligibility(facts, params, anyone_served=anyone_served),
-            facts=facts,
-        )
+    candidates = [
+        each
         for member in members
-        for node, facts in _node_facts(known, model_id, member, served[member.member_address])
-    )
+        for each in _candidates(
+            known, model_id, member, served[member.member_address], params, anyone_served=anyone_served
+        )
+    ]
     return rules.ModelDemand(
         model_id=model_id,
         capacity=subgroup.total_throughput,
         expected=subgroup.expected_throughput_vector[epochs_pb2.POC_SLOT],
-        candidates=candidates,
+        candidates=tuple(candidates),
         anyone_served=anyone_served,
     )
 
 
-def _node_facts(
-    known: _Facts, model_id: str, member: epochs_pb2.ValidationWeight, served: int
-) -> Iterator[tuple[epochs_pb2.MLNodeInfo, rules.NodeFacts]]:
+def _candidates(
+    known: _Facts,
+    model_id: str,
+    member: epochs_pb2.ValidationWeight,
+    served: int,
+    params: params_pb2.UptimeParams,
+    *,
+    anyone_served: bool,
+) -> Iterator[rules.Candidate]:
+    """The nodes of a member in a subgroup; what all of them share is looked up once."""
     address = member.member_address
     # Who has no entry missed nothing.
-    availability = known.availability.get(address, inference.AVAILABLE)
+    availability = known.availability.get(address, inference.AVAILABLE).bps
     down, invalid = known.down.get(address), address in known.invalid
+    declared, preserved = known.declared.get(address, {}), known.preserved.get(address, {})
     for node in member.ml_nodes:
-        entry = known.registered.get((address, node.node_id))
-        declared = entry.node if entry is not None else None
-        yield (
-            node,
-            rules.NodeFacts(
-                serves=_has_slot(node, epochs_pb2.PRE_POC_SLOT),
-                throughput=node.throughput,
-                pending_model_change=declared is None
-                or hardware.assigned_model(declared.models, known.models) != model_id,
-                disabled=declared is not None and declared.status == hardware_pb2.ML_NODE_STATUS_DISABLED,
-                maintenance=down is not None and maintenance.is_down(down, [node.node_id]),
-                participant_invalid=invalid,
-                unproved=node.unproved,
-                served=served,
-                availability_bps=availability.bps,
-            ),
+        node_id, throughput = node.node_id, node.throughput
+        assigned, disabled = declared.get(node_id, _NOT_DECLARED)
+        facts = rules.NodeFacts(
+            _has_slot(node, epochs_pb2.PRE_POC_SLOT),
+            throughput,
+            assigned != model_id,
+            disabled,
+            down is not None and maintenance.is_down(down, [node_id]),
+            invalid,
+            node.unproved,
+            served,
+            availability,
         )
+        reason = rules.eligibility(facts, params, anyone_served=anyone_served)
+        before = preserved.get(node_id, 0)
+        yield rules.Candidate(address, node_id, throughput, node.sequence, before, reason, facts)
 
 
 def _has_slot(node: epochs_pb2.MLNodeInfo, slot: int) -> bool:
@@ -281,13 +299,14 @@ def _write_slots(
         if turn.reason == reasons_pb2.REASON_SELECTED
     }
     for member in members:
-        changed = False
+        address, changed = member.member_address, False
         for node in member.ml_nodes:
-            serves = (member.member_address, node.node_id) in selected
-            if serves != _has_slot(node, epochs_pb2.POC_SLOT):
-                before = _has_slot(node, epochs_pb2.PRE_POC_SLOT)
-                del node.timeslot_allocation[:]
-                node.timeslot_allocation.extend((before, serves))
+            serves = (address, node.node_id) in selected
+            slots = node.timeslot_allocation
+            if serves != (len(slots) > epochs_pb2.POC_SLOT and slots[epochs_pb2.POC_SLOT]):
+                while len(slots) < SLOTS:
+                    slots.append(False)
+                slots[epochs_pb2.POC_SLOT] = serves
                 changed = True
         if changed:
             epochs.set_member(ctx, epoch, allocation.model_id, member)
