@@ -17,6 +17,7 @@ SKELETON = [
     "abci_app/kernel/collections.py",
     "abci_app/kernel/fixed.py",
     "abci_app/node/server.py",
+    "abci_app/formation.py",
     "abci_app/stages.py",
     "abci_app/modules/auth/state.py",
     "abci_app/modules/bank/state.py",
