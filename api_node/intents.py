@@ -37,6 +37,9 @@ class Intent:
     reason: reasons_pb2.Reason = reasons_pb2.REASON_UNSPECIFIED
     model_id: str = ""
     args: tuple[str, ...] = ()
+    # Where the registry says that the model's files are, at which commit.
+    hf_repo: str = ""
+    hf_commit: str = ""
     # In POC_GENERATE and POC_VALIDATE; beside INFERENCE where a serving node also re-computes.
     puzzle: Puzzle | None = None
     admits: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -27,6 +28,8 @@ REASON_OF_KIND = {
     FailureKind.POLICY: reasons_pb2.REASON_POLICY_REFUSED,
     FailureKind.NODE: reasons_pb2.REASON_ENGINE_FAILED,
 }
+# What a hub can be asked for: a whole commit of a repository.
+COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 BUSY_STATUSES = (408, 409, 425, 429, 503)
 
 
@@ -106,10 +109,20 @@ class MLNodeClient:
         """Hands over nonces to re-compute; the verdict comes by callback."""
         await self._call("POST", "/pow/validate", batch)
 
-    async def inference_up(self, model_id: str, args: tuple[str, ...]) -> None:
+    async def inference_up(
+        self, model_id: str, args: tuple[str, ...], hf_repo: str = "", hf_commit: str = ""
+    ) -> None:
         """Serves a model; returns when it answers."""
-        body = {"model": model_id, "additional_args": list(args)}
+        body = _model_body(model_id, args, hf_repo, hf_commit)
         await self._call("POST", "/inference/up", body, long=True)
+
+    async def inference_prepare(
+        self, model_id: str, args: tuple[str, ...], hf_repo: str = "", hf_commit: str = ""
+    ) -> bool:
+        """Fetches the next model beside what runs; whether it lies in memory, too."""
+        body = _model_body(model_id, args, hf_repo, hf_commit)
+        answer = await self._call("POST", "/inference/prepare", body, long=True)
+        return answer.get("loaded") is True
 
     async def inference_down(self) -> None:
         """Serves no more; running answers may finish."""
@@ -128,6 +141,13 @@ class MLNodeClient:
         if not reply.is_success:
             raise MLNodeError(kind_of(reply.status_code), refusal_text(reply), reply.status_code)
         return _object(reply)
+
+
+def _model_body(model_id: str, args: tuple[str, ...], hf_repo: str, hf_commit: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": model_id, "additional_args": list(args)}
+    if hf_repo and COMMIT.fullmatch(hf_commit):
+        body |= {"hf_repo": hf_repo, "hf_commit": hf_commit}
+    return body
 
 
 def kind_of(status: int) -> FailureKind:

@@ -127,6 +127,7 @@ class NodeWorker:
         self._failures = 0
         self._wake = asyncio.Event()
         self._step: asyncio.Task[bool] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -135,6 +136,8 @@ class NodeWorker:
 
     async def close(self) -> None:
         """Ends the task; the node keeps doing what it does."""
+        if self._preparing:
+            self._preparing.cancel()
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -258,7 +261,7 @@ class NodeWorker:
         client = self.client
         if command == Command.INFERENCE_UP:
             self._served = None
-            await client.inference_up(intent.model_id, intent.args)
+            await client.inference_up(intent.model_id, intent.args, intent.hf_repo, intent.hf_commit)
             self._served = (intent.model_id, intent.args)
         elif command in {Command.POW_GENERATE, Command.POW_VALIDATE}:
             assert intent.puzzle is not None
@@ -270,6 +273,22 @@ class NodeWorker:
             await client.inference_down()
         else:
             await client.stop()
+
+    def prepare(self, intent: Intent) -> None:
+        """Has the node load the intent's model ahead; that it could not is only logged."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._preparing = asyncio.create_task(self._prepare(intent), name=f"prepare {self.node.id}")
+
+    async def _prepare(self, intent: Intent) -> None:
+        try:
+            loaded = await self.client.inference_prepare(
+                intent.model_id, intent.args, intent.hf_repo, intent.hf_commit
+            )
+        except MLNodeError as error:
+            log.info("model not prepared", node_id=self.node.id, model=intent.model_id, problem=str(error))
+        else:
+            log.info("model prepared", node_id=self.node.id, model=intent.model_id, loaded=loaded)
 
     def _observe(self, intent: Intent, report: NodeReport) -> None:
         status = status_of(report)

@@ -19,6 +19,7 @@ from api_node.phases import (
     Done,
     StageAction,
     handle_phase_transitions,
+    intent_to_prepare,
     retained,
     validating_nodes,
 )
@@ -137,6 +138,7 @@ class Orchestrator:
             self._watch_validation(height_start)
         elif action == StageAction.LOAD_MODELS_FOR_NEXT_EPOCH:
             load_models_for_next_epoch(self.broker, view)
+            prepare_models_for_next_epoch(self.broker, view)
             self._mark(view, (height_start, action))
         due = (height_start, StageAction.SUBMIT_VERDICTS) not in self._done
         in_time = action == StageAction.SUBMIT_VERDICTS or (
@@ -254,6 +256,16 @@ def load_models_for_next_epoch(broker: Broker, view: ChainView) -> dict[str, str
         and view.effective.model_of(node_id, epochs_pb2.POC_SLOT) is None
     }
     log.info("models for the next epoch", epoch=view.next_group.epoch_index, models=models)
+    return models
+
+
+def prepare_models_for_next_epoch(broker: Broker, view: ChainView) -> dict[str, str]:
+    """Asks nodes that serve until V to load ahead what they serve from then on."""
+    models = {}
+    for facts in broker.facts():
+        if (intent := intent_to_prepare(view, facts)) is not None:
+            broker.nodes[facts.node_id].worker.prepare(intent)
+            models[facts.node_id] = intent.model_id
     return models
 
 

@@ -181,14 +181,30 @@ def _serve(data: EpochData, node: NodeFacts, slot: epochs_pb2.TimeSlot, *, admit
     local = dict(node.models)
     model_id = data.model_of(node.node_id, slot)
     if model_id is not None:
-        governed = list(data.models[model_id].model_args)
-        args = merge_model_args(governed, list(local.get(model_id, ())))
-        return Intent(NodeStatus.INFERENCE, model_id=model_id, args=tuple(args), admits=admits)
+        model = data.models[model_id]
+        args = merge_model_args(list(model.model_args), list(local.get(model_id, ())))
+        return Intent(
+            NodeStatus.INFERENCE,
+            model_id=model_id,
+            args=tuple(args),
+            hf_repo=model.hf_repo,
+            hf_commit=model.hf_commit,
+            admits=admits,
+        )
     if data.models:
         return Intent(NodeStatus.STOPPED, reasons_pb2.REASON_NOT_SERVING)
     model_id, own_args = node.models[0]
     args = merge_model_args([], list(own_args))
     return Intent(NodeStatus.INFERENCE, reasons_pb2.REASON_NO_EPOCH_DATA, model_id, tuple(args))
+
+
+def intent_to_prepare(view: ChainView, node: NodeFacts) -> Intent | None:
+    """What a node that serves until V serves from then on, if that is another model."""
+    now = view.effective.model_of(node.node_id, epochs_pb2.POC_SLOT)
+    if view.next_group is None or now is None or not node.enabled:
+        return None
+    intent = _serve(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=False)
+    return intent if intent.status == NodeStatus.INFERENCE and intent.model_id != now else None
 
 
 def _with_validation_beside_serving(view: ChainView, intents: dict[str, Intent]) -> dict[str, Intent]:

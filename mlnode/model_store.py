@@ -16,6 +16,7 @@ import structlog
 from mlnode.errors import RefusedError
 from mlnode.metrics import Metrics
 from mlnode.model_files import (
+    ID_PATTERN,
     UnfitModelError,
     UnknownModelError,
     check,
@@ -87,7 +88,7 @@ class ModelStore:
                 why = (
                     "no hub is set"
                     if self._settings.hub_url is None
-                    else "no hf_repo and hf_commit are given"
+                    else "no repository and commit of a hub are given"
                 )
                 raise UnknownModelError(f"{error}, and {why}") from error
             return None
@@ -95,6 +96,8 @@ class ModelStore:
     def _folder_of(self, request: InferenceUp) -> Path | None:
         if self._settings.models_dir is None or not request.hf_repo or not request.hf_commit:
             return None
+        if not ID_PATTERN.fullmatch(request.hf_repo):
+            return None  # a local model may say whatever it is from
         return self._settings.models_dir / f"{request.hf_repo.replace('/', '--')}@{request.hf_commit}"
 
     @staticmethod

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, m
 from mlnode.settings import NODE_ID_PATTERN
 
 NONCES_MAX = 100_000
-HF_REPO_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
 UINT64_MAX = 2**64 - 1
 
 NodeId = Annotated[str, StringConstraints(pattern=NODE_ID_PATTERN)]
@@ -77,8 +76,8 @@ class InferenceUp(Wire):
     dtype: Annotated[str, StringConstraints(pattern=r"^(auto|half|float16|bfloat16|float|float32)$")] = "auto"
     additional_args: list[str] = []
     # Where the registry of models says that the files are; a tag or a branch is no commit.
-    hf_repo: Annotated[str, StringConstraints(pattern=HF_REPO_PATTERN, max_length=200)] | None = None
-    hf_commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
+    hf_repo: Annotated[str, StringConstraints(max_length=200)] | None = None
+    hf_commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")] | None = None
 
 
 def name_all(errors: Sequence[Any]) -> str:

@@ -34,6 +34,7 @@ class FakeMLNode:
     cannot_validate: bool = False
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     model: str = ""
+    prepared: str = ""
     pow: dict[str, Any] | None = None
     pow_status: str = "NOT_LOADED"
     chats: list[bytes] = field(default_factory=list)
@@ -109,6 +110,9 @@ class FakeMLNode:
         if self.pow_status == "GENERATING":
             raise HTTPException(409, "the node generates nonces")
         self.model = body["model"]
+
+    async def on_inference_prepare(self, body: dict[str, Any]) -> None:
+        self.prepared = body["model"]
 
     async def on_inference_down(self, _body: dict[str, Any]) -> None:
         self.model = ""

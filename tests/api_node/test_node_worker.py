@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -190,3 +191,21 @@ async def test_the_next_command_follows_from_intent_and_report(
     intent: Intent, report: NodeReport, known: tuple[str, tuple[str, ...]] | None, command: Command | None
 ) -> None:
     assert next_command(intent, report, known) == command
+
+
+async def test_a_node_is_asked_to_load_the_next_model_with_its_repository_and_goes_on_serving() -> None:
+    node = FakeMLNode()
+    later = replace(SERVE, model_id="org/y", hf_repo="org/files", hf_commit="ab" * 20)
+
+    async with working(node) as worker:
+        worker.intend(SERVE)
+        await wait_for(worker.reached.is_set)
+        worker.prepare(later)
+        await wait_for(lambda: node.prepared)
+        worker.prepare(replace(later, hf_commit="main"))
+        await wait_for(lambda: node.names().count("inference/prepare") == 2)
+
+    where = {"hf_repo": "org/files", "hf_commit": "ab" * 20}
+    assert node.calls[1][1] == {"model": "org/y", "additional_args": ["--seed", "1"]} | where
+    assert node.calls[2][1] == {"model": "org/y", "additional_args": ["--seed", "1"]}
+    assert (node.prepared, node.model) == ("org/y", "org/x")

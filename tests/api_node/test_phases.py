@@ -14,6 +14,7 @@ from api_node.phases import (
     NodeFacts,
     StageAction,
     handle_phase_transitions,
+    intent_to_prepare,
     retained,
     validating_nodes,
 )
@@ -309,3 +310,20 @@ def test_no_node_mines_while_it_holds_the_slot_and_none_admits_while_it_mines(he
     assert found["n1"].status == NodeStatus.INFERENCE
     for intent in found.values():
         assert not (intent.admits and intent.status != NodeStatus.INFERENCE)
+
+
+def test_only_a_node_that_serves_until_the_switch_prepares_another_model_of_the_next_epoch() -> None:
+    (node,) = facts("n1")
+
+    def prepared(placed: Placed, following: Placed, height: int = 23) -> str | None:
+        intent = intent_to_prepare(view_at(height, (placed,), following=(following,)), node)
+        return intent.model_id if intent else None
+
+    serving = Placed("n1", X, poc_slot=True)
+    assert prepared(serving, Placed("n1", Y)) == Y
+    assert prepared(serving, Placed("n1", X)) is None
+    assert prepared(serving, Placed("n2", Y)) is None
+    assert prepared(Placed("n1", X), Placed("n1", Y)) is None
+    assert prepared(serving, Placed("n1", Y), height=20) is None
+    disabled = replace(node, enabled=False)
+    assert intent_to_prepare(view_at(23, (serving,), following=(Placed("n1", Y),)), disabled) is None

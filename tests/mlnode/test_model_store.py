@@ -211,10 +211,20 @@ def test_a_folder_that_asks_for_remote_code_is_refused(tmp_path: Path, where: st
         check(folder)
 
 
-def test_only_whole_commits_and_plain_repositories_are_asked_for() -> None:
-    for wrong in ({"hf_commit": "main"}, {"hf_commit": "a1"}, {"hf_repo": "../x"}, {"hf_repo": "model"}):
+def test_a_repository_that_is_none_is_not_asked_for(tmp_path: Path, hub: Hub) -> None:
+    models, _ = store(tmp_path, hub)
+
+    for wrong in ("../x", "a/b/c", "a b"):
+        with pytest.raises(RefusedError, match="no repository and commit"):
+            asyncio.run(models.get(up(hf_repo=wrong)))
+
+    assert hub.asked == []
+
+
+def test_only_whole_commits_and_files_that_cannot_run_are_asked_for() -> None:
+    for wrong in ("main", "a1", "A1" * 20, "a1" * 33):
         with pytest.raises(ValidationError):
-            up(**wrong)
+            up(hf_commit=wrong)
     assert wanted(["a.safetensors", "x/b.safetensors", "c.bin", "config.json", "d.py", "LICENSE"]) == [
         "LICENSE",
         "a.safetensors",
