@@ -212,9 +212,9 @@ class Network:
             inference_state.TOKENS.set(ctx, key, group.total_throughput)
             inference_state.TOKENS_BY_HEIGHT.add(ctx, (ctx.height, group.model_id))
 
-    def write_proofs(self) -> None:
-        """By state: batches and tallies of the PoC under way, and what was served."""
-        self._write(self._write_poc)
+    def write_proofs(self, *, voted: bool = True) -> None:
+        """By state: batches and tallies (unless nobody voted) of the PoC under way, and what was served."""
+        self._write(lambda ctx: self._write_poc(ctx, voted=voted))
 
     def _write(self, what: Callable[[Context], None]) -> None:
         """A block of its own with what transactions would have written."""
@@ -230,7 +230,7 @@ class Network:
         self.app.store.commit(self.app.store.stage(overlay.changes, self.height), self.height)
         self.app.last_block = block
 
-    def _write_poc(self, ctx: Context) -> None:
+    def _write_poc(self, ctx: Context, *, voted: bool) -> None:
         record = epochs.upcoming_record(ctx)
         assert record is not None, "no PoC is under way"
         effective = epochs.state(ctx).epoch_effective
@@ -243,7 +243,8 @@ class Network:
                         ctx, record.height_start, each.address, node.node.node_id, 100 + node.sequence % 7
                     )
             tally = poc_pb2.PocTally(participant=each.address, honest_power=total, honest_slots=SLOTS_DRAWN)
-            poc_state.TALLIES.set(ctx, (record.height_start, each.address), tally)
+            if voted:
+                poc_state.TALLIES.set(ctx, (record.height_start, each.address), tally)
             served = InferenceStatistics(
                 epoch_index=effective, participant=each.address, total=100, accrued=10_000
             )

@@ -8,7 +8,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.modules.uptime.rules import Pool
+from abci_app.modules.uptime.pool import Pool
 
 WEIGHTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.integers(1, 1000), min_size=1)
 

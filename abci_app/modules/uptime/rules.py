@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from abci_app.kernel.fixed import BPS, U64_MAX, bps_of, mul_div_floor
+from abci_app.modules.uptime.pool import Pool
 from protocol.draw import POC_SLOT_DOMAIN, Draw, digest
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
@@ -223,41 +225,6 @@ class _VotingGuard:
         return self.group.powers.get(participant, 0) if complete else 0
 
 
-class Pool:
-    """Participants with weight in address order: who stands at a number, and who is left (a Fenwick tree)."""
-
-    def __init__(self, weights: Mapping[str, int]) -> None:
-        self._addresses = sorted(weights)
-        self._places = {address: place for place, address in enumerate(self._addresses, 1)}
-        self._weights = weights
-        self.total = sum(weights.values())
-        self._tree = [0] * (len(weights) + 1)
-        for address, place in self._places.items():
-            self._add(place, weights[address])
-
-    def _add(self, place: int, amount: int) -> None:
-        while place < len(self._tree):
-            self._tree[place] += amount
-            place += place & -place
-
-    def at(self, number: int) -> str:
-        """Whose weight covers the number, 0 <= number < total, when the weights lie end to end."""
-        place, step = 0, 1 << (len(self._tree).bit_length() - 1)
-        while step:
-            following = place + step
-            if following < len(self._tree) and self._tree[following] <= number:
-                place = following
-                number -= self._tree[following]
-            step >>= 1
-        return self._addresses[place]
-
-    def remove(self, address: str) -> None:
-        """Takes a participant out."""
-        weight = self._weights[address]
-        self._add(self._places[address], -weight)
-        self.total -= weight
-
-
 def allocate_slots(
     models: Sequence[ModelDemand], group: Group, params: params_pb2.UptimeParams, seed: Seed
 ) -> list[uptime_pb2.SlotAllocation]:
@@ -302,12 +269,18 @@ def _allocate_model(
     return allocation
 
 
+_PATIENCE = attrgetter("epoch_preserved", "sequence")
+
+
 def _queues(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
     """The eligible nodes by participant: the one preserved longest ago first, ties in the order added."""
     queues: dict[str, list[Candidate]] = {}
-    for each in sorted(candidates, key=lambda each: (each.participant, each.epoch_preserved, each.sequence)):
+    for each in candidates:
         if each.reason == ELIGIBLE:
             queues.setdefault(each.participant, []).append(each)
+    for queue in queues.values():
+        if len(queue) > 1:
+            queue.sort(key=_PATIENCE)
     return queues
 
 
@@ -351,12 +324,8 @@ def _add_turn(
 ) -> uptime_pb2.SlotTurn:
     """Adds what is known of a node, field by field: there is a turn for each node of the network."""
     turn = allocation.turns.add()
-    turn.participant, turn.node_id, turn.throughput, sequence, preserved, _, facts = node
+    turn.participant, turn.node_id, turn.throughput, turn.sequence, turn.epoch_preserved, _, facts = node
     turn.reason = reason
-    if sequence:
-        turn.sequence = sequence
-    if preserved:
-        turn.epoch_preserved = preserved
     facts = facts or _NO_FACTS
     serves, _, pending, disabled, maintenance, invalid, unproved, served, turn.availability_bps = facts
     turn.serves = serves

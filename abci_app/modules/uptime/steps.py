@@ -267,8 +267,9 @@ def _candidates(
     for node in member.ml_nodes:
         node_id, throughput = node.node_id, node.throughput
         assigned, disabled = declared.get(node_id, _NOT_DECLARED)
+        slots = node.timeslot_allocation
         facts = rules.NodeFacts(
-            _has_slot(node, epochs_pb2.PRE_POC_SLOT),
+            len(slots) > epochs_pb2.PRE_POC_SLOT and slots[epochs_pb2.PRE_POC_SLOT],
             throughput,
             assigned != model_id,
             disabled,
@@ -293,15 +294,14 @@ def _write_slots(
 ) -> None:
     """Writes POC_SLOT of every node of the subgroup: true for those selected."""
     epoch = epochs.state(ctx).epoch_effective
-    selected = {
-        (turn.participant, turn.node_id)
-        for turn in allocation.turns
-        if turn.reason == reasons_pb2.REASON_SELECTED
-    }
+    selected: dict[str, set[str]] = {}
+    for turn in allocation.turns:
+        if turn.reason == reasons_pb2.REASON_SELECTED:
+            selected.setdefault(turn.participant, set()).add(turn.node_id)
     for member in members:
-        address, changed = member.member_address, False
+        serving, changed = selected.get(member.member_address, ()), False
         for node in member.ml_nodes:
-            serves = (address, node.node_id) in selected
+            serves = node.node_id in serving
             slots = node.timeslot_allocation
             if serves != (len(slots) > epochs_pb2.POC_SLOT and slots[epochs_pb2.POC_SLOT]):
                 while len(slots) < SLOTS:
