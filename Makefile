@@ -3,11 +3,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help setup environment demo test lint types bench proto clean
+.PHONY: help setup environment demo test lint types bench bench-poc bench-poc-claims proto clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 setup: ## everything that demo and test need: Python environment, CometBFT, model A
 	@$(if $(PYTHON),,echo "Evergrid needs Python 3.11 or newer; install it (for example the package python3.11) and call make again." >&2; exit 1)
@@ -34,6 +34,12 @@ types: environment ## mypy --strict alone
 
 bench: setup ## measure and print tables (JSON beside them)
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-poc: setup ## nonces per second, generated and validated
+	@$(BIN)/python -m bench.poc rates $(ARGS)
+
+bench-poc-claims: setup ## every claim of docs/proof-of-compute.md, and the page (an hour)
+	@$(BIN)/python -m bench.poc claims $(ARGS)
 
 proto: environment ## generate protocol/gen from proto/
 	@$(BIN)/python -m tools.protogen

@@ -18,6 +18,7 @@ API = {
 }
 MLNODE = {
     "start": ("cli.mlnode_start:start", "Run an MLNode until it is told to stop."),
+    "certify": ("cli.certify:certify", "Check this machine against golden vectors, and measure it."),
     "nonces": ("cli.services:nonces", "Compute claims of nonces, to compare implementations."),
 }
 

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from mlnode.pow import DTYPES, Claim, Item, PocParams, Puzzle, verify
+from mlnode.pow_engine import worth_compiling
 from mlnode.wire import Channel, Message
 
 PIECE_S = 0.25  # how long one piece should take: long enough for full speed, short enough to obey soon
@@ -192,7 +193,8 @@ class PocWorker(threading.Thread):
             self._drop_puzzle("another PoC was initialised before this batch was re-computed")
             if needed > (free := memory_free_bytes(self._device)):
                 raise ValueError(f"params need {needed} bytes for the weights, {free} are free")
-            self._puzzle = Puzzle(params, seed, str(self._device), self._threads)
+            compiled = worth_compiling(params.weight_count, self._device)
+            self._puzzle = Puzzle(params, seed, str(self._device), self._threads, compiled=compiled)
             self._key = (params, seed)
         self._piece = PieceSize(request.get("batch_size"))
         return {"params": params.to_json()}

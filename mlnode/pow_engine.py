@@ -5,16 +5,21 @@ Nothing here changes a claim beyond its last digits. What the puzzle is stands i
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import importlib
+import importlib.util
 import logging
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 
 CACHE_BYTES = 1 << 23  # activations of one batch on a processor: what its caches hold
@@ -59,15 +64,58 @@ class Kernels:
     rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = rotate
 
     def compiled(self) -> Kernels:
-        """The same, fused by torch's compiler at their first call."""
-        parts = {f.name: torch.compile(getattr(self, f.name), dynamic=False) for f in fields(self)}
-        return Kernels(**parts)
+        """The same, each fused by torch's compiler for every shape that it meets first."""
+        return Kernels(*(Fused(getattr(self, part.name)) for part in fields(self)))
+
+
+class Fused:
+    """One function, compiled for the shapes it is given; calls cost no guards, unlike those of torch.compile.
+
+    The source is traced with constants for what is no tensor, so such arguments belong to the key as well.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self._function = function
+        self._made: dict[tuple[object, ...], Callable[..., Any]] = {}
+
+    def __call__(self, *arguments: Any) -> Tensor:
+        tensors = [each for each in arguments if isinstance(each, Tensor)]
+        key = tuple(
+            (each.shape, each.stride(), each.device) if isinstance(each, Tensor) else each
+            for each in arguments
+        )
+        if key not in self._made:
+            self._made[key] = self._make(arguments, tensors)
+        result = self._made[key](*tensors)
+        return cast("Tensor", result[0] if isinstance(result, list | tuple) else result)
+
+    def _make(self, arguments: Sequence[Any], tensors: list[Tensor]) -> Callable[..., Any]:
+        def of_tensors(*given: Tensor) -> Tensor:
+            left = iter(given)
+            return self._function(*(next(left) if isinstance(a, Tensor) else a for a in arguments))
+
+        # Imported here, since the compiler alone takes a second to load.
+        inductor = importlib.import_module("torch._inductor")
+        made = cast("Callable[..., Any]", inductor.compile(make_fx(of_tensors)(*tensors), tensors))
+        # The compiler has been seen to draw other signs where a dimension has the length 1.
+        if agree(made(*tensors), of_tensors(*tensors)):
+            return made
+        name = getattr(self._function, "__name__", "kernel")
+        log.warning("the compiled %s computes something else and is not used", name)
+        return of_tensors
+
+
+def agree(some: Any, other: Tensor) -> bool:
+    """Whether two results differ by rounding alone: integers that are drawn lie further apart."""
+    one = some[0] if isinstance(some, list | tuple) else some
+    limit = 0.05 if other.dtype == torch.float16 else 1e-3
+    return bool(one.shape == other.shape and ((one.float() - other.float()).abs().max() <= limit).item())
 
 
 def can_compile(device: torch.device) -> bool:
     """Whether torch's compiler has what it builds upon: Triton on a card, a C++ compiler on a processor."""
     if device.type == "cuda":
-        return bool(torch.utils._triton.has_triton())  # type: ignore[attr-defined] # noqa: SLF001
+        return importlib.util.find_spec("triton") is not None
     return device.type == "cpu" and any(shutil.which(name) for name in ("g++", "clang++", "c++"))
 
 
@@ -109,6 +157,18 @@ def _available_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
+def keep_freed_memory() -> None:
+    """Lets the C library keep what tensors give back: fresh pages for each take half of a pass.
+
+    Holds for the whole process; `release_memory` in `poc_worker` still returns it all. Only glibc has this.
+    """
+    mmap_threshold, trim_threshold = -3, -1
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_threshold, 1 << 25)
+        library.mallopt(trim_threshold, (1 << 31) - 1)
+
+
 def allocated_bytes(devices: Sequence[torch.device]) -> int:
     """What torch holds on the cards; 0 on a processor, where the process's own memory says it."""
     cards = {device for device in devices if device.type == "cuda"}
@@ -119,7 +179,7 @@ def allocated_bytes(devices: Sequence[torch.device]) -> int:
 def split_layers(layer_bytes: int, n_layers: int, last_bytes: int, room: Sequence[int]) -> list[int]:
     """The device index of every layer: contiguous stages, filled in proportion to the devices' room.
 
-    `last_bytes` (the head) lie with the last layer. Raises ValueError where the devices together are too small.
+    `last_bytes` (the head) lie with the last layer. Raises ValueError where all devices are too small.
     """
     needed = n_layers * layer_bytes + last_bytes
     if needed > sum(room):
@@ -137,7 +197,7 @@ def split_layers(layer_bytes: int, n_layers: int, last_bytes: int, room: Sequenc
 
 
 def fitting_batch_size(activation_bytes: int, devices: Sequence[torch.device]) -> int:
-    """The power of two of nonces whose activations fit a processor's cache, or half of the least free memory."""
+    """The power of two of nonces whose activations fit a processor's cache, or half of a card's memory."""
     budget = CACHE_BYTES
     if devices[0].type != "cpu":
         budget = min(min(free_bytes(device) for device in devices) // 2, CARD_BYTES_MAX)
@@ -167,7 +227,7 @@ class Pending:
             host.copy_(z, non_blocking=on_card)
             self._host.append(host)
         if zs and zs[0].device.type == "cuda":
-            self._event = torch.cuda.Event()
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record(torch.cuda.current_stream(zs[0].device))
 
     def claims(self) -> list[int | None]:

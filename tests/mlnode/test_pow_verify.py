@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlnode.pow import PRESETS, Claim, Reason, log10_binomial_tail, verify
 
 FLOAT32 = PRESETS["tiny"]
-FLOAT16 = FLOAT32.with_dtype("float16")
+FLOAT16 = PRESETS["small"].with_dtype("float16")
 HALF = replace(FLOAT16, acceptance_bps=5_000)
 
 zs = st.integers(-(2**31), 2**31 - 1)

@@ -1,0 +1,1 @@
+"""What `docs/proof-of-compute.md` says, measured: shortcuts, verdicts, agreement of computations, speed."""
