@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from mlnode.pow import PRESETS, PocParams, parameters
+from abci_app.modules.epochs.profiles import SHAPES, poc_params
+from mlnode.pow import DTYPES, PRESETS, PocParams, parameters
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -54,3 +55,16 @@ def test_a_gpu_preset_fills_its_card_and_leaves_room_to_compute(preset: str, car
     weight_gb = PRESETS[preset].weight_count * 2 / 1e9
 
     assert 0.7 < weight_gb / card_gb < 0.85
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+@pytest.mark.parametrize("preset", SHAPES)
+def test_the_chain_governs_from_the_shapes_and_tolerances_that_were_measured(preset: str, dtype: str) -> None:
+    governed = poc_params(preset, dtype)
+
+    params = PRESETS[preset].with_dtype(dtype)
+
+    differing = {
+        each.name for each in fields(params) if getattr(governed, each.name) != getattr(params, each.name)
+    }
+    assert differing == set()
