@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abci_app.kernel.errors import TxError
+from abci_app.kernel.errors import InsufficientFee, TxError
 from abci_app.modules import auth, authz, bank, epochs, hardware
 from protocol.gen.cosmos.authz.v1beta1.tx_pb2 import MsgExec
 
@@ -25,11 +25,15 @@ FREE_MESSAGES = frozenset(
         "/evergrid.inference.v1.MsgValidateInference",
     }
 )
+# Room for one batch of the largest size and its nonces, and for verdicts on 5,000 participants.
+FREE_GAS_MAX = 40_000_000
 
 
 def fee_waived(ctx: Context, tx: Tx) -> bool:
     """Whether every message is a free one of a participant that has not used up its free messages."""
     if any(amount.amount not in {"", "0"} for amount in tx.auth_info.fee.amount):
+        return False
+    if tx.gas_limit > FREE_GAS_MAX:
         return False
     creators = _free_creators(ctx, tx)
     if not creators or any(hardware.get_participant(ctx, creator) is None for creator in creators):
@@ -66,7 +70,13 @@ def _free_creators(ctx: Context, tx: Tx) -> list[str]:
 
 def deduct_fee(ctx: Context, tx: Tx) -> None:
     """Takes the fee, unless it is waived."""
-    bank.deduct_fee(ctx, tx, fee_waived(ctx, tx))
+    try:
+        bank.deduct_fee(ctx, tx, fee_waived(ctx, tx))
+    except InsufficientFee as error:
+        if tx.gas_limit > FREE_GAS_MAX and error.args:
+            limit = f"protocol messages are free up to a gas limit of {FREE_GAS_MAX}, this is {tx.gas_limit}"
+            error.args = (f"{error.args[0]}; {limit}",)
+        raise
 
 
 def ante_chain() -> tuple[Callable[[Context, Tx], None], ...]:

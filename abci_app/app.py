@@ -185,14 +185,14 @@ class App:
         for raw in req.txs:
             size = len(raw) + 8  # the field's tag and length in the block
             # What does not fit leaves no sequence behind, on which its sender's next one would build.
-            if size > bytes_left or (gas_max > 0 and self._gas_limit(raw) > gas_left):
+            if size > bytes_left or (gas_max > 0 and self._block_gas(raw) > gas_left):
                 continue
             result = self._run(overlay, block, raw, Mode.RECHECK)
             if result.code:
                 continue
             chosen.append(raw)
             bytes_left -= size
-            gas_left -= result.gas_wanted
+            gas_left -= self._block_gas(raw)
         return abci.ResponsePrepareProposal(txs=chosen)
 
     def process_proposal(self, req: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
@@ -200,11 +200,12 @@ class App:
         gas_max, gas = self._max_gas(), 0
         for raw in req.txs:
             try:
-                gas += self._decode(raw).gas_limit
+                gas += self._decode(raw).block_gas
             except TxError:
                 return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.REJECT)
-        if 0 < gas_max < gas:
-            return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.REJECT)
+            # At once: what is behind costs as much to decode as what is before.
+            if 0 < gas_max < gas:
+                return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.REJECT)
         return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.ACCEPT)
 
     def finalize_block(self, req: abci.RequestFinalizeBlock) -> bytes:
@@ -295,9 +296,9 @@ class App:
                 self._decoded.popitem(last=False)
         return tx
 
-    def _gas_limit(self, raw: bytes) -> int:
+    def _block_gas(self, raw: bytes) -> int:
         try:
-            return self._decode(raw).gas_limit
+            return self._decode(raw).block_gas
         except TxError:
             return 0
 
@@ -326,7 +327,7 @@ class App:
         """
         gas_max, gas, results = self._max_gas(), 0, []
         for raw, tx in txs:
-            wanted = tx.gas_limit if tx is not None else 0
+            wanted = tx.block_gas if tx is not None else 0
             if 0 < gas_max < gas + wanted:
                 results.append(TxResult(OutOfGas.code, OutOfGas.codespace, NO_BLOCK_GAS))
                 continue

@@ -32,7 +32,7 @@ from protocol.gen.evergrid.poc.v1 import poc_pb2
 log = structlog.get_logger("api_node.sender")
 
 MESSAGES_PER_TX_MAX = 50
-TX_BYTES_MAX = 600_000
+TX_BYTES_MAX = 500_000
 TXS_IN_FLIGHT_MAX = 32
 # Messages that come together travel together; what is taken back at once was never sent.
 GATHER_S = 0.05
@@ -41,10 +41,11 @@ RETRY_S = 0.5
 INDEX_LAG_BLOCKS = 2
 GAS_BASE = 200_000
 GAS_PER_MESSAGE = 200_000
-GAS_PER_BYTE = 60
-# Room for some ten thousand voters; a verdict takes 6,400.
-GAS_OF_VOTERS = 8_000_000
+GAS_PER_BYTE = 50
+# A verdict takes some 7,000, and 250 more for each that its sender gave before.
 GAS_PER_VERDICT = 10_000
+# The chain takes no more without a fee (FREE_GAS_MAX of its ante chain).
+GAS_FREE_MAX = 40_000_000
 GAS_FACTOR_MAX = 16
 KEPT_BLOCKS = 1000
 CODE_OUT_OF_GAS = 11
@@ -95,19 +96,20 @@ def gather(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 
 def gas_limit(entries: Sequence[Entry]) -> int:
-    """Gas enough for these messages by the chain's flat schedule, with room."""
+    """Gas enough for these messages by the chain's flat schedule, with room; no more than may be free."""
     size = sum(len(entry.body) for entry in entries)
     factor = max(entry.gas_factor for entry in entries)
     gas = GAS_BASE + GAS_PER_MESSAGE * len(entries) + GAS_PER_BYTE * size
-    return factor * (gas + sum(_verdicts_gas(entry.message) for entry in entries))
+    gas += sum(_verdicts_gas(entry.message) for entry in entries)
+    return min(factor * gas, GAS_FREE_MAX)
 
 
 def _verdicts_gas(message: Message) -> int:
-    """What verdicts cost beside their bytes, which are few: the chain reads all voters and each tally."""
+    """What verdicts cost beside their bytes, which are few: the chain reads and writes each tally."""
     if not isinstance(message, poc_pb2.MsgSubmitPocValidations):
         return 0
     count = len(message.verdicts) + sum(len(group.places) for group in message.groups)
-    return GAS_OF_VOTERS + GAS_PER_VERDICT * count
+    return GAS_PER_VERDICT * count
 
 
 def in_own_name(messages: Sequence[Message], address: str) -> list[Message]:

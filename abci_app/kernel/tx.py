@@ -25,6 +25,9 @@ _PACKED: dict[str, type[Message]] = {
 
 _BODY, _AUTH_INFO, _SIGNATURE = 0x0A, 0x12, 0x1A
 
+# What decoding a transaction, verifying a signature and refusing it cost, whatever gas its sender asks for.
+SIGNATURE_GAS_MIN = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Tx:
@@ -44,6 +47,11 @@ class Tx:
     def gas_limit(self) -> int:
         """The gas that the sender pays for."""
         return self.auth_info.fee.gas_limit
+
+    @property
+    def block_gas(self) -> int:
+        """What it takes of a block's gas: its limit, and no less than it costs to refuse it."""
+        return max(self.gas_limit, SIGNATURE_GAS_MIN * max(1, len(self.signatures)))
 
     @property
     def fee(self) -> tx_pb2.Fee:

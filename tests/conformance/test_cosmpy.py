@@ -176,4 +176,4 @@ def test_the_node_tells_who_it_is_and_which_block_is_the_latest(ledger: Any, nod
 
 
 def test_the_gas_strategy_learns_the_block_limit_from_the_chain(ledger: Any) -> None:
-    assert ledger.gas_strategy.block_gas_limit() == -1
+    assert ledger.gas_strategy.block_gas_limit() == 200_000_000

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from abci_app.ante import FREE_MESSAGES
+from abci_app.ante import FREE_GAS_MAX, FREE_MESSAGES
 from abci_app.genesis import export_genesis
 from abci_app.kernel.errors import Unauthorized
 from abci_app.kernel.module import MESSAGES
@@ -238,18 +238,42 @@ def test_protocol_messages_of_the_granter_cost_no_fee_and_count_as_its_own(price
     free_before = free_left(priced)
 
     checked = check_tx(priced, wrapped(diff("a"), diff("b")))
-    priced.must("warm", wrapped(diff("a"), diff("b")))
+    result = priced.deliver("warm", wrapped(diff("a"), diff("b")), gas=10**7)
 
-    assert checked.code == 0
+    assert (checked.code, result.code) == (0, 0)
     assert free_before - free_left(priced) == 2
     assert priced.balance("warm") == 10**15
 
 
 def check_tx(chain: Chain, message: Message) -> abci.ResponseCheckTx:
     """What the mempool says to the message of the warm key without a fee."""
-    raw = chain.app.check_tx(chain.sign("warm", message), recheck=False)
+    raw = chain.app.check_tx(chain.sign("warm", message, gas=10**7), recheck=False)
     chain.run_to(chain.height + 1)  # a test's sequences begin anew with each block
     return abci.ResponseCheckTx.FromString(raw)
+
+
+def test_beyond_its_gas_limit_a_protocol_message_pays_like_any_other(priced: Chain) -> None:
+    priced.deliver("alice", grant(DIFF), fee=10**6)
+    before = free_left(priced)
+
+    checked = [
+        abci.ResponseCheckTx.FromString(priced.app.check_tx(raw, recheck=False))
+        for raw in (
+            priced.sign("warm", wrapped(diff("a")), gas=FREE_GAS_MAX),
+            asking_more(priced, 0),
+            asking_more(priced, 10**5),
+        )
+    ]
+
+    assert [each.code for each in checked] == [0, 13, 0]
+    assert "protocol messages are free up to a gas limit of 40000000, this is 40000001" in checked[1].log
+    assert free_left(priced) == before
+
+
+def asking_more(chain: Chain, fee: int) -> bytes:
+    """The same without or with its fee; what was refused before leaves no sequence behind."""
+    chain._sequences["warm"] = 1
+    return chain.sign("warm", wrapped(diff("a")), gas=FREE_GAS_MAX + 1, fee=fee)
 
 
 def free_left(chain: Chain) -> int:

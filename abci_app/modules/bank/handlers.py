@@ -16,6 +16,9 @@ from protocol.gen.cosmos.bank.v1beta1 import tx_pb2
 if TYPE_CHECKING:
     from abci_app.kernel.context import Context
 
+# Each one is checked, also where the sender has none of it.
+COIN_GAS = 500
+
 
 class SendDisabled(TxError):
     """The params keep these coins where they are."""
@@ -26,6 +29,7 @@ class SendDisabled(TxError):
 @handles(tx_pb2.MsgSend)
 def send(ctx: Context, msg: tx_pb2.MsgSend) -> None:
     """Moves coins from the signer to an account that is no module's."""
+    ctx.gas.consume(COIN_GAS * len(msg.amount), "coins")
     if errors := address_errors({"from": msg.from_address, "to": msg.to_address}):
         raise InvalidAddress("; ".join(errors + coin_errors(msg.amount)))
     if errors := coin_errors(msg.amount) or ([] if msg.amount else ["no coins"]):

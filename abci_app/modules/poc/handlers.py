@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from protocol.gen.evergrid.epochs.v1 import epochs_pb2
     from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 
+# On top of what is read and written: a verdict is expanded, checked and perhaps named in the refusal.
+VERDICT_GAS = 1_000
+
 
 # batches
 
@@ -120,6 +123,7 @@ def submit_poc_validations(ctx: Context, msg: poc_pb2.MsgSubmitPocValidations) -
     if wrong:
         # These messages are free: what is said in them is looked at only where it can count.
         raise VerdictsRefused(wrong)
+    ctx.gas.consume(VERDICT_GAS * refusals.verdict_count(msg), "verdicts")
     said, unknown = _said(ctx, msg, record.height_start)
     tallies = _tallies(ctx, said, record)
     judged = _judged(ctx, msg.creator, record, tallies)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from abci_app.kernel.context import Context
 
+# What a validator said before is unpacked, sorted and packed anew with each of its messages.
+KEPT_GAS = 200
+
 
 # places: short names of participants within one PoC
 
@@ -44,6 +47,7 @@ def add(ctx: Context, height_start: int, validator: str, said: Iterable[tuple[in
     """Keeps what a validator says; each judgement comes with the place of the participant judged."""
     kept = state.VALIDATIONS.get(ctx, (height_start, validator)) or ValidatorJudgements()
     groups = {(part.height_submitted, part.voting_power): list(_entries(part)) for part in kept.parts}
+    ctx.gas.consume(KEPT_GAS * sum(map(len, groups.values())), "judgements")
     for place, each in said:
         entry = ((each.verdict, each.sampled, each.mismatches), place, each.slots)
         groups.setdefault((each.height_submitted, each.voting_power), []).append(entry)

@@ -209,11 +209,14 @@ class Judged:
     slots: int | None = None
 
 
+def verdict_count(msg: poc_pb2.MsgSubmitPocValidations) -> int:
+    """How many verdicts a message has; a group that names nobody says nothing, but it is walked."""
+    return max(len(msg.verdicts) + sum(len(group.places) for group in msg.groups), len(msg.groups))
+
+
 def size_refusals(msg: poc_pb2.MsgSubmitPocValidations) -> list[Refusal]:
     """Whether a message has more verdicts than it is worth to look at one by one."""
-    count = len(msg.verdicts) + sum(len(group.places) for group in msg.groups)
-    # A group that names nobody says nothing, but it is walked.
-    count = max(count, len(msg.groups))
+    count = verdict_count(msg)
     if count <= VERDICTS_MAX:
         return []
     text = f"{count} verdicts in one message, at most {VERDICTS_MAX} are taken"
