@@ -119,7 +119,12 @@ def _row(
     serves, node = view.nodes().get((turn.participant, turn.node_id), ("", None))
     weight = node.poc_weight if node is not None and serves == model.model_id else 0
     share = earned.get(turn.participant)
-    whole = share.member.weight if share is not None else 0
+    # What the nodes proved, which is more than the member's weight where its collateral is short.
+    whole = sum(
+        each.poc_weight
+        for (owner, _), (model_id, each) in view.nodes().items()
+        if model_id and owner == turn.participant
+    )
     base, bonus = (part * weight // whole if whole else 0 for part in _parts(share))
     kept = base + bonus
     per_token = view.groups[model.model_id].model_snapshot.units_of_compute_per_token

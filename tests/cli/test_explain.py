@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from client.keyring import Keyring
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.epochs.v1.params_pb2 import EpochParams, Params
 from protocol.gen.evergrid.models.v1.models_pb2 import Model, MsgRegisterModel, MsgRetireModel
+from protocol.gen.evergrid.rewards.v1 import rewards_pb2
 from protocol.gen.evergrid.uptime.v1 import uptime_pb2
 from tests.chain import Chain, key_of
 from tests.cli.conftest import Command
@@ -153,6 +155,31 @@ def test_rehearse_has_the_bonus_of_who_covers_all_models_in_both_earnings(before
     assert before_the_draw.json("rehearse", "slots", "alice")["nodes"] == [
         row for row in answer["nodes"] if row["participant"] == key_of(ALICE).address
     ]
+
+
+def test_rehearse_shares_out_no_more_than_the_reward_where_collateral_covers_half_of_the_weight(
+    tmp_path: Path,
+) -> None:
+    # Given members whose weight without a deposit counts for half of what their nodes proved
+    def uncovered(params: dict[str, Any]) -> None:
+        params["collateral"] = {
+            "unbonding_epochs": 1,
+            "collateral_per_weight": "10",
+            "base_weight_bps": 5000,
+            "release_per_block": 1,
+        }
+
+    chain = imported(change=uncovered)
+    poc(chain)
+    reward = chain.query(rewards_pb2.QueryEmissionRequest(), rewards_pb2.QueryEmissionResponse).emission
+
+    # When
+    for command in served(chain, tmp_path):
+        rows = command.json("rehearse", "slots")["nodes"]
+
+    # Then
+    bases = [int(row["nevg_if_mining"]) - int(row["bonus_either_way"]) for row in rows]
+    assert int(reward.reward_next) - 2 * len(rows) <= sum(bases) <= int(reward.reward_next)
 
 
 def test_samples_agree_with_the_exact_chance_within_their_error(before_the_draw: Command) -> None:
