@@ -74,7 +74,7 @@ def open_forms(chain: Chain, *, inline: bool, committed: bool, batch_max: int = 
 async def pair(tmp_path: Path, **forms: Any) -> AsyncIterator[Pair]:
     """Alice runs a1, bob b1; each finds a known number of nonces."""
     genesis = [GenesisParticipant("alice", 50), GenesisParticipant("bob", 40)]
-    comet = Comet(Chain(app_state(genesis, [a_model(X)], voting_period_s=2)))
+    comet = Comet(Chain(app_state(genesis, [a_model(X)], voting_period_s=3)))
     comet.chain.run_to(1)
     open_forms(comet.chain, **forms)
     nodes = {node_id: FakeMLNode(nonces_max=count) for node_id, count in NONCES.items()}
