@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from abci_app.modules.epochs import default_params
 from abci_app.node.genesis import (
     DENOM,
     GenesisNode,
     GenesisParticipant,
+    check_guardians,
     make_app_state,
     make_genesis,
 )
@@ -194,6 +196,10 @@ def build(design: Design) -> Network:
     """Writes homes, keys, genesis, models; raises NetworkError or ConfigError with what is in the way."""
     find_cometbft()
     check_ports(design)
+    # Before anything is written; addresses come with the homes, so names stand for them.
+    owners = [f"validator {index + 1}" for index in range(max(design.validators, design.guardians))]
+    params = design.params or default_params(PROFILE)
+    check_guardians(owners[: design.guardians], owners[: design.validators], params)
     design.home.mkdir(parents=True, exist_ok=True)
     mnemonic = new_mnemonic()
     validators = tuple(_validator(design, index) for index in range(design.validators))

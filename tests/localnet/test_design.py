@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from abci_app.modules import epochs
 from abci_app.modules.epochs.rules import params_errors
+from abci_app.node.config import ConfigError
 from cli import supervisor
 from cli.localnet_ports import LOOPBACK, NetworkError, base_port_free, taken
 from cli.localnet_run import DEFAULTS, design, letter, local_params
-from cli.network import check_ports, ports_of
+from cli.network import build, check_ports, ports_of
 
 
 def chosen(**options: int) -> dict[str, int]:
@@ -128,3 +130,13 @@ def test_what_was_started_is_known_to_the_next_command(tmp_path: Path) -> None:
 
     assert (processes, facts) == ([started], {"answer": 42})
     assert not started.alive
+
+
+def test_guardians_that_cannot_be_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    home = tmp_path / "localnet"
+    made = replace(design(home, chosen(validators=1, base_port=base_port_free(20, 20_000))), guardians=2)
+
+    with pytest.raises(ConfigError, match="of the genesis: validator 2; guardians need the params"):
+        build(made)
+
+    assert not home.exists()
