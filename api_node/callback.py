@@ -8,14 +8,17 @@ from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from api_node.broker import Broker
-from api_node.errors import ApiError
+from api_node.errors import ApiError, unavailable
 from api_node.http_server import bearer_check, new_app
 from api_node.metrics import package_version
 from api_node.orchestrator import Orchestrator
 from api_node.poc_batches import BatchRefusedError, Generated
 from api_node.settings import Settings
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 NONCES_MAX = 100_000
+# About a block: the first view of the chain is there soon after a start.
+RETRY_AFTER_S = 1
 
 Nonces = Annotated[list[Annotated[int, Field(ge=0, lt=2**64, strict=True)]], Field(max_length=NONCES_MAX)]
 
@@ -56,6 +59,10 @@ def callback_app(
 
     @router.post("/generated")
     async def generated(batch: GeneratedBatch) -> dict[str, Any]:
+        if _is_starting(orchestrator):
+            raise unavailable(
+                "the PoC under way is not known yet", reasons_pb2.REASON_UNSPECIFIED, RETRY_AFTER_S
+            )
         try:
             taken = orchestrator.collector.take(
                 Generated(
@@ -88,3 +95,16 @@ def callback_app(
 
     app.include_router(router)
     return app
+
+
+def _is_starting(orchestrator: Orchestrator) -> bool:
+    """Whether no PoC is opened for want of a current view, so that nonces are neither taken nor refused."""
+    view = orchestrator.view
+    if orchestrator.collector.stage is not None:
+        return False
+    if view is None or orchestrator.watcher.catching_up:
+        return True
+    # The view is there and the PoC is being opened from what the chain has of it.
+    at = view.heights
+    seeded = view.upcoming is not None and bool(view.upcoming.poc_seed)
+    return seeded and at is not None and view.height < at.validation_end

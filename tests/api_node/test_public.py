@@ -357,3 +357,17 @@ async def test_callbacks_outside_a_poc_are_refused(tmp_path: Path) -> None:
     assert "no PoC is under way" in generated.json()["error"]["message"]
     assert "node_id" in malformed.json()["error"]["message"]
     assert validated.json() == {"status": "OK", "used": False}
+
+
+async def test_nonces_that_come_before_the_first_view_of_the_chain_are_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    batch = {"node_id": "n1", "public_key": ALICE.public.hex(), "block_hash": "00" * 32, "block_height": 10}
+    nobody = "http://127.0.0.1:1"
+    async with api_node(nobody, tmp_path, "alice", {"n1": (nobody, X)}) as running:
+        url = f"{running.url(1)}/v1/poc-batches/generated"
+        reply = await running.http.post(url, json=batch | {"nonces": [0], "dist": [1]})
+
+    assert reply.status_code == 503
+    assert int(reply.headers["Retry-After"]) > 0
+    assert "not known yet" in reply.json()["error"]["message"]
