@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,6 +13,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+
+from mlnode.sensors import Sensors
 
 SCHEMA_VERSION = "1"
 STATES = ("stopped", "loading", "draining", "inference", "pow_idle", "pow_generate", "pow_validate")
@@ -32,8 +31,10 @@ def package_version() -> str:
 class Metrics:
     """One registry per service, so that two services in a process do not mix."""
 
-    def __init__(self) -> None:
+    def __init__(self, sensors: Sensors | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._sensors = sensors or Sensors()
+        self.registry.register(self._sensors)
         ProcessCollector(registry=self.registry)
         Info("mlnode_version", "Version of this MLNode", registry=self.registry).info(
             {"version": package_version()}
@@ -61,8 +62,8 @@ class Metrics:
         self.drain_seconds = self._histogram("mlnode_drain_seconds", "Wait for running answers at a switch")
         self.compute_up = self._gauge("mlnode_compute_up", "Whether the compute process is ready")
         self.compute_restarts = self._counter("mlnode_compute_restarts_total", "Ends of the compute process")
-        self.compute_memory = self._gauge(
-            "mlnode_compute_resident_memory_bytes", "Resident memory of the compute process"
+        self.config = self._gauge(
+            "mlnode_config_info", "What is served; absent while nothing is", "model_name", "dtype", "engine"
         )
 
     def _define_poc(self) -> None:
@@ -112,17 +113,19 @@ class Metrics:
         # Proof of Compute belongs to no model; the label stays, so that the series' shape does.
         self.nonces.labels(model="", result=result).inc(count)
 
-    def render(self, state: str, compute_pid: int | None, *, compute_ready: bool) -> bytes:
-        """The text that a scrape gets."""
+    def update(self, state: str, compute_pid: int | None, *, compute_ready: bool) -> None:
+        """What the node knows of itself at a scrape."""
         for name in STATES:
             self.state.labels(state=name).set(name == state)
         self.compute_up.set(compute_ready)
-        self.compute_memory.set(_resident_bytes(compute_pid))
+        self._sensors.compute_pid = compute_pid
+
+    def update_config(self, served: tuple[str, str, str] | None) -> None:
+        """Model, dtype and engine that are served; None: none."""
+        self.config.clear()
+        if served is not None:
+            self.config.labels(*served).set(1)
+
+    def render(self) -> bytes:
+        """The text that a scrape gets; waits for sensors, so it belongs into a thread."""
         return generate_latest(self.registry)
-
-
-def _resident_bytes(pid: int | None) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    return 0

@@ -20,6 +20,7 @@ from mlnode.model_store import ModelStore
 from mlnode.openai_schemas import ScoreRequest, TokenizeRequest
 from mlnode.pow_manager import PowManager
 from mlnode.schemas import InferenceUp, InitRequest, ProofBatch
+from mlnode.sensors import Sensors
 from mlnode.settings import Settings, read_token
 from mlnode.supervisor import Compute, ComputeError
 from mlnode.wire import Message
@@ -47,7 +48,7 @@ class Node:
         token = read_token(settings.token_file)
         self.settings = settings
         self.token = token
-        self.metrics = Metrics()
+        self.metrics = Metrics(Sensors(settings.models_dir))
         self._poster = Poster(settings, read_token(settings.callback_token_file) or token, self.metrics)
         self.compute = Compute(settings, self._on_event, self._on_down)
         self.pow = PowManager(self.compute, self._poster)
@@ -110,12 +111,14 @@ class Node:
             },
         }
 
-    def render_metrics(self) -> bytes:
+    async def render_metrics(self) -> bytes:
         self.metrics.requests_in_flight.set(self.in_flight)
         self.metrics.validations_pending.set(self.pow.validations_pending)
-        return self.metrics.render(
-            self._metric_state(), self.compute.pid, compute_ready=self.compute.is_ready
-        )
+        self.metrics.update(self._metric_state(), self.compute.pid, compute_ready=self.compute.is_ready)
+        request = self.served.request if self.served else None
+        self.metrics.update_config((request.model, request.dtype, self.engine.name) if request else None)
+        # A GPU's driver may take its time, or never answer again after a fault.
+        return await asyncio.to_thread(self.metrics.render)
 
     def _metric_state(self) -> str:
         if self._draining:

@@ -100,7 +100,7 @@ def metrics_routes(node: Node) -> APIRouter:
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        return Response(node.render_metrics(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await node.render_metrics(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

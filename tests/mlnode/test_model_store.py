@@ -134,7 +134,7 @@ def test_a_model_comes_at_its_commit_without_anything_that_could_run_and_is_veri
     assert files.bytes == len(hub.files["model.safetensors"])
     assert not any(name in "".join(hub.asked) for name in ("pytorch_model.bin", "code.py", "sub/"))
     assert hub.tokens == {f"Bearer {TOKEN}"}
-    text = metrics.render("stopped", None, compute_ready=False).decode()
+    text = metrics.render().decode()
     assert 'mlnode_model_artifact_verified{model="org/model-1"} 1.0' in text
     assert 'mlnode_model_download_bytes{kind="total",model="org/model-1"}' in text
 
