@@ -24,7 +24,7 @@ from torch.nn import functional
 
 CACHE_BYTES = 1 << 23  # activations of one batch on a processor: what its caches hold
 CARD_BYTES_MAX = 1 << 32
-# Below, compiling takes longer than the whole stage of a test network (`small`: four seconds of a stage of five).
+# Below, compiling takes about as long as the whole stage of a test network (`small`: four seconds of five).
 COMPILED_FROM_WEIGHTS = 50_000_000
 
 log = logging.getLogger("mlnode.pow")
