@@ -20,6 +20,7 @@ from api_node.node_worker import InitRequest, NodeWorker, reason_word
 from api_node.outbox import Outbox
 from api_node.phases import NodeFacts, Plan
 from api_node.settings import Settings
+from api_node.timeline import Timeline
 from api_node.view import ChainView, EpochData
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from protocol.gen.evergrid.models.v1 import models_pb2
@@ -30,6 +31,7 @@ log = structlog.get_logger("api_node.broker")
 STATES = tuple(str(status) for status in NodeStatus)
 AWAY = (reasons_pb2.REASON_MAINTENANCE, reasons_pb2.REASON_DRAINING)
 DISABLED_FACT = "nodes_disabled"
+DRAINED_FACT = "nodes_drained"
 
 
 class UnknownModelsError(ValueError):
@@ -48,6 +50,10 @@ class Node:
     config: NodeConfig
     worker: NodeWorker
     enabled: bool = True
+    # The operator's wish that it takes no new requests; it keeps its place in the PoC.
+    drained: bool = False
+    # Whether a test has it for itself.
+    tested: bool = False
     # EpochModels and EpochMLNodes: by model id, of the effective group.
     epoch_models: dict[str, models_pb2.Model] | None = None
     epoch_ml_nodes: dict[str, epochs_pb2.MLNodeInfo] | None = None
@@ -56,7 +62,14 @@ class Node:
     def facts(self) -> NodeFacts:
         """What decisions need of it."""
         models = tuple((model_id, tuple(model.args)) for model_id, model in self.config.models.items())
-        return NodeFacts(self.config.id, models, self.enabled, self.worker.lock_count)
+        return NodeFacts(
+            self.config.id,
+            models,
+            self.enabled,
+            self.worker.lock_count,
+            drained=self.drained,
+            tested=self.tested,
+        )
 
 
 def update_node_with_epoch_data(node: Node, data: EpochData) -> None:
@@ -93,8 +106,10 @@ class Broker:
         *,
         metrics: Metrics,
         token: str | None = None,
+        timeline: Timeline | None = None,
     ) -> None:
         self._settings = settings
+        self.timeline = timeline or Timeline()
         self._init_request = init_request
         self._outbox = outbox
         self._metrics = metrics
@@ -107,6 +122,7 @@ class Broker:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
         )
         self._disabled: set[str] = set(json.loads(outbox.fact(DISABLED_FACT) or "[]"))
+        self._drained: set[str] = set(json.loads(outbox.fact(DRAINED_FACT) or "[]"))
         self.nodes: dict[str, Node] = {}
         for config in nodes:
             self._add(config)
@@ -121,6 +137,7 @@ class Broker:
         for node in self.nodes.values():
             await node.worker.close()
         await self.http.aclose()
+        self.timeline.close()
 
     # the configured nodes
 
@@ -148,13 +165,24 @@ class Broker:
         return True
 
     def enable(self, node_id: str, *, enabled: bool) -> bool:
-        """The operator's switch; false where there is no such node."""
+        """The operator's switch, which ends a drain too; false where there is no such node."""
         node = self.nodes.get(node_id)
         if node is None:
             return False
         node.enabled = enabled
         (self._disabled.discard if enabled else self._disabled.add)(node_id)
         self._outbox.remember(DISABLED_FACT, json.dumps(sorted(self._disabled)))
+        self.drain(node_id, drained=False)
+        return True
+
+    def drain(self, node_id: str, *, drained: bool = True) -> bool:
+        """Whether a node takes no new requests; false where there is no such node."""
+        node = self.nodes.get(node_id)
+        if node is None:
+            return False
+        node.drained = drained
+        (self._drained.add if drained else self._drained.discard)(node_id)
+        self._outbox.remember(DRAINED_FACT, json.dumps(sorted(self._drained)))
         return True
 
     def _add(self, config: NodeConfig) -> Node:
@@ -164,8 +192,8 @@ class Broker:
             timeout_s=self._settings.node_timeout_s,
             load_timeout_s=self._settings.load_timeout_s,
         )
-        worker = NodeWorker(config, client, self._init_request, self._metrics)
-        node = Node(config, worker, config.id not in self._disabled)
+        worker = NodeWorker(config, client, self._init_request, self._metrics, self.timeline)
+        node = Node(config, worker, config.id not in self._disabled, drained=config.id in self._drained)
         self.nodes[config.id] = node
         return node
 
@@ -285,6 +313,9 @@ class Broker:
             "node": node.config.model_dump(),
             "state": {
                 "enabled": node.enabled,
+                "drained": node.drained,
+                "empty": not node.worker.lock_count,
+                "tested": node.tested,
                 "intended_status": str(intent.status) if intent else None,
                 "intended_model": intent.model_id if intent else None,
                 "intended_reason": reason_word(intent.reason) if intent else None,

@@ -36,6 +36,7 @@ from api_node.relay import drain_relays
 from api_node.revalidation import Revalidator
 from api_node.sender import Price, Sender
 from api_node.settings import Settings, read_secret
+from api_node.timeline import Timeline
 from client.chain import AsyncChainClient
 from client.keyring import Keyring
 from client.keys import Key
@@ -117,7 +118,8 @@ def create(settings: Settings) -> ApiNode:
     async def init_request(puzzle: Puzzle, node_id: str) -> dict[str, object]:
         return await orchestrator.init_request(puzzle, node_id)
 
-    broker = Broker(settings, nodes, init_request, outbox, metrics=metrics, token=token)
+    timeline = Timeline(settings.home / "timeline.sqlite", secrets=[token or "", admin, *api_keys])
+    broker = Broker(settings, nodes, init_request, outbox, metrics=metrics, token=token, timeline=timeline)
     orchestrator = Orchestrator(
         watcher=watcher,
         reader=reader,

@@ -15,6 +15,7 @@ from api_node.intents import Intent, NodeStatus, Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError, NodeReport
 from api_node.node_config import NodeConfig
+from api_node.timeline import Asker, Kind, Timeline
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 log = structlog.get_logger("api_node.worker")
@@ -102,6 +103,11 @@ def status_of(report: NodeReport) -> NodeStatus:
     return NodeStatus.POC_GENERATE if report.pow_status == "GENERATING" else NodeStatus.POC_VALIDATE
 
 
+# Who stands behind an intent; behind every other the chain does.
+ASKERS = {
+    reasons_pb2.REASON_ADMIN_DISABLED: Asker.OPERATOR,
+    reasons_pb2.REASON_MAINTENANCE: Asker.WINDOW,
+}
 InitRequest = Callable[[Puzzle, str], Awaitable[dict[str, object]]]
 
 
@@ -109,10 +115,16 @@ class NodeWorker:
     """One task per node. A new intent ends the wait for what the old one asked, and drops its result."""
 
     def __init__(
-        self, node: NodeConfig, client: MLNodeClient, init_request: InitRequest, metrics: Metrics
+        self,
+        node: NodeConfig,
+        client: MLNodeClient,
+        init_request: InitRequest,
+        metrics: Metrics,
+        timeline: Timeline | None = None,
     ) -> None:
         self.node = node
         self.client = client
+        self.timeline = timeline or Timeline()
         self.intent: Intent | None = None
         self.current = Current()
         self.lock_count = 0
@@ -146,6 +158,7 @@ class NodeWorker:
     def intend(self, intent: Intent) -> None:
         """Sets what the node should do; equal intents change nothing."""
         before, self.intent = self.intent, intent
+        self._record_intent(before, intent)
         if before is not None and _target(before) == _target(intent):
             if self.current.reason == before.reason:
                 self.current = replace(self.current, reason=intent.reason)
@@ -255,6 +268,14 @@ class NodeWorker:
         finally:
             self._metrics.reconcile.labels(self.node.id, str(command), result).inc()
             seconds = round(time.monotonic() - started, 3)
+            self.timeline.record(
+                self.node.id,
+                Kind.COMMAND,
+                before=str(command),
+                after=result,
+                reason=reason_word(intent.reason) or "",
+                duration_s=seconds,
+            )
             log.info("command", node_id=self.node.id, command=str(command), result=result, seconds=seconds)
 
     async def _call(self, command: Command, intent: Intent) -> None:
@@ -311,6 +332,7 @@ class NodeWorker:
             current.status, current.model_id, current.puzzle, current.reason, current.text, since
         )
         if changed:
+            self._record_state(before, current)
             log.info(
                 "state",
                 node_id=self.node.id,
@@ -319,6 +341,32 @@ class NodeWorker:
                 model=current.model_id or None,
                 reason=reason_word(current.reason),
             )
+
+    def _record_state(self, before: Current, current: Current) -> None:
+        wanted = self.intent is not None and current.status == self.intent.status
+        self.timeline.record(
+            self.node.id,
+            Kind.STATE,
+            before=_shown(before.status, before.model_id),
+            after=_shown(current.status, current.model_id),
+            reason=reason_word(current.reason) or "",
+            asked_by=Asker.WORKER if wanted else Asker.NODE,
+            duration_s=max(0.0, current.since - before.since),
+            text=current.text,
+        )
+
+    def _record_intent(self, before: Intent | None, intent: Intent) -> None:
+        if before is not None and _announced(before) == _announced(intent):
+            return
+        self.timeline.record(
+            self.node.id,
+            Kind.INTENT,
+            before=_shown(before.status, before.model_id, drains=_drains(before)) if before else "",
+            after=_shown(intent.status, intent.model_id, drains=_drains(intent)),
+            reason=reason_word(intent.reason) or "",
+            asked_by=ASKERS.get(intent.reason, Asker.CHAIN),
+            text=f"by height {intent.height_deadline}" if intent.height_deadline else "",
+        )
 
     def _fail(self, error: MLNodeError) -> None:
         self._failures += 1
@@ -343,6 +391,20 @@ class NodeWorker:
 def _target(intent: Intent) -> tuple[object, ...]:
     """What of an intent the node itself must do."""
     return (intent.status, intent.model_id, intent.args, intent.puzzle)
+
+
+def _announced(intent: Intent) -> tuple[object, ...]:
+    """What of an intent is told to people."""
+    return (*_target(intent), intent.admits, intent.reason)
+
+
+def _drains(intent: Intent) -> bool:
+    return intent.status == NodeStatus.INFERENCE and not intent.admits
+
+
+def _shown(status: NodeStatus, model_id: str, *, drains: bool = False) -> str:
+    """A state in a few words."""
+    return f"{status} {model_id}".strip() + (", admits none" if drains else "")
 
 
 def reason_word(reason: reasons_pb2.Reason) -> str | None:
