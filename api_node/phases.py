@@ -42,6 +42,10 @@ class NodeFacts:
     enabled: bool = True
     # Requests that it works on.
     in_flight: int = 0
+    # The operator wants no new requests on it.
+    drained: bool = False
+    # A test asked for it.
+    tested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ def handle_phase_transitions(view: ChainView, nodes: Iterable[NodeFacts], done: 
     intents = {node.node_id: node_intent(view, node) for node in facts}
     intents = _with_validation_beside_serving(view, intents)
     intents = {node.node_id: _in_window(view, node, intents[node.node_id]) for node in facts}
+    intents = {node.node_id: _by_operator(view, node, intents[node.node_id]) for node in facts}
     return Plan(intents, tuple(action for action in due_actions(view) if action not in done))
 
 
@@ -104,6 +109,20 @@ def _in_window(view: ChainView, node: NodeFacts, intent: Intent) -> Intent:
         drain=drain_blocks(view.params),
         in_flight=node.in_flight,
     )
+
+
+def _by_operator(view: ChainView, node: NodeFacts, intent: Intent) -> Intent:
+    """A drained node takes no requests but keeps its place in the PoC; one under test is left to the test."""
+    if node.tested and is_free(view, intent):
+        return Intent(NodeStatus.MAINTENANCE, reasons_pb2.REASON_UNDER_TEST)
+    if node.drained and intent.status == NodeStatus.INFERENCE:
+        return replace(intent, admits=False, reason=reasons_pb2.REASON_DRAINING)
+    return intent
+
+
+def is_free(view: ChainView, intent: Intent) -> bool:
+    """Whether the protocol asks nothing of a node now: what its operator does with it harms no PoC."""
+    return view.upcoming is None or intent.status in {NodeStatus.STOPPED, NodeStatus.MAINTENANCE}
 
 
 # the intent of one node

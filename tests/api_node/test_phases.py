@@ -327,3 +327,31 @@ def test_only_a_node_that_serves_until_the_switch_prepares_another_model_of_the_
     assert prepared(serving, Placed("n1", Y), height=20) is None
     disabled = replace(node, enabled=False)
     assert intent_to_prepare(view_at(23, (serving,), following=(Placed("n1", Y),)), disabled) is None
+
+
+def test_a_drained_node_takes_no_requests_and_mines_all_the_same() -> None:
+    serving, mining = view_at(30, [Placed("n1", X)]), view_at(42, [Placed("n1", X)])
+    node = replace(facts("n1")[0], drained=True)
+
+    at_rest = handle_phase_transitions(serving, [node], frozenset()).intents["n1"]
+    in_poc = handle_phase_transitions(mining, [node], frozenset()).intents["n1"]
+
+    assert (at_rest.status, at_rest.admits) == (NodeStatus.INFERENCE, False)
+    assert at_rest.reason == reasons_pb2.REASON_DRAINING
+    assert in_poc.status == NodeStatus.POC_GENERATE
+
+
+def test_a_node_under_test_is_left_alone_until_a_proof_of_compute_wants_it() -> None:
+    placed = [Placed("n1", X), Placed("n2", X)]
+    tested = [replace(each, tested=True) for each in facts("n1", "n2")]
+    disabled = [replace(each, enabled=False) for each in tested]
+
+    before, within = (
+        handle_phase_transitions(view_at(height, placed), tested, frozenset()).intents["n1"]
+        for height in (37, 42)
+    )
+    switched_off = handle_phase_transitions(view_at(42, placed), disabled, frozenset()).intents["n1"]
+
+    assert (before.status, before.reason) == (NodeStatus.MAINTENANCE, reasons_pb2.REASON_UNDER_TEST)
+    assert within.status == NodeStatus.POC_GENERATE
+    assert switched_off.reason == reasons_pb2.REASON_UNDER_TEST

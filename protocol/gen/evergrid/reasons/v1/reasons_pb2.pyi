@@ -86,6 +86,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_ADMIN_DISABLED: _ClassVar[Reason]
     REASON_PAYLOAD_MISSING: _ClassVar[Reason]
     REASON_PAYLOAD_MISMATCH: _ClassVar[Reason]
+    REASON_UNDER_TEST: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 REASON_TARGET_MET: Reason
 REASON_HALF_CAPACITY: Reason
@@ -166,3 +167,4 @@ REASON_BUSY: Reason
 REASON_ADMIN_DISABLED: Reason
 REASON_PAYLOAD_MISSING: Reason
 REASON_PAYLOAD_MISMATCH: Reason
+REASON_UNDER_TEST: Reason
