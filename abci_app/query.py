@@ -11,7 +11,7 @@ import abci_app.participants  # noqa: F401 - registers what it answers
 from abci_app.kernel.block import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_LOG
 from abci_app.kernel.errors import QueryError, invalid_argument
 from abci_app.kernel.module import QUERIES
-from abci_app.kernel.store import HeightNotRetained
+from abci_app.kernel.store import HeightNotRetained, ProofUnavailable
 from abci_app.modules import auth
 from protocol.gen.cosmos.base.abci.v1beta1 import abci_pb2 as sdk_abci
 from protocol.gen.cosmos.base.node.v1beta1 import query_pb2 as node_pb2
@@ -108,9 +108,10 @@ class QueryRouter:
         height = req.height or store.version
         key = name.encode() + b"/" + req.data
         try:
-            value = store.at(height).get(key)
+            with store.at(height) as view:
+                value = view.get(key)
             ops = store.prove(height, key) if req.prove else []
-        except (HeightNotRetained, KeyError) as error:
+        except (HeightNotRetained, ProofUnavailable) as error:
             return abci.ResponseQuery(
                 code=18, codespace="sdk", log=f"{error}: invalid request", height=height
             )

@@ -1,11 +1,13 @@
 """The root over all stores, and proofs that any ICS-23 verifier accepts (IavlSpec, then TendermintSpec).
 
 A proof has two links: "ics23:iavl" leads from key and value to the root of the store's tree, "ics23:simple"
-from there to the app hash. The messages of cosmos.ics23.v1 are few and fixed, so they are encoded by hand.
+from there to the app hash. A store without keys has no root, so its one link says that no store of its name
+is under the app hash. The messages of cosmos.ics23.v1 are few and fixed, so they are encoded by hand.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -35,7 +37,7 @@ Step = tuple[bytes, bytes]
 
 
 class ProofUnavailable(Exception):
-    """Nothing can be proved of the key: its store is empty, unknown, or outside the app hash."""
+    """Nothing can be proved of the key: its store is unknown or bulk, or no store has any key."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,28 @@ def simple_root(roots: Mapping[str, bytes]) -> bytes:
 
 def prove_store(roots: Mapping[str, bytes], name: str) -> ProofOp:
     """The proof that the named store has its root under the app hash."""
+    return ProofOp(SIMPLE_OP, name.encode(), _field(1, _store_existence(roots, name)))
+
+
+def prove_no_store(roots: Mapping[str, bytes], name: str) -> ProofOp:
+    """The proof by its neighbours that no store of the name has keys; ProofUnavailable where none has any."""
+    names = _filled(roots)
+    if not names:
+        raise ProofUnavailable(f"no store has any key, so that the one of {name} cannot be shown to be empty")
+    # Store names sort as their bytes do: both are ASCII.
+    at = bisect_left(names, name)
+    absence = _field(1, name.encode())
+    if at > 0:
+        absence += _field(2, _store_existence(roots, names[at - 1]))
+    if at < len(names):
+        absence += _field(3, _store_existence(roots, names[at]))
+    return ProofOp(SIMPLE_OP, name.encode(), _field(2, absence))
+
+
+def _store_existence(roots: Mapping[str, bytes], name: str) -> bytes:
     names = _filled(roots)
     steps = _merkle_steps([_simple_leaf(each, roots[each]) for each in names], names.index(name))
-    exist = _existence(name.encode(), roots[name], b"\x00", steps)
-    return ProofOp(SIMPLE_OP, name.encode(), _field(1, exist))
+    return _existence(name.encode(), roots[name], b"\x00", steps)
 
 
 def _filled(roots: Mapping[str, bytes]) -> list[str]:

@@ -29,7 +29,14 @@ from abci_app.kernel.edges import Edges
 from abci_app.kernel.iavl import Tree
 from abci_app.kernel.kv import KV, Overlay, Reader
 from abci_app.kernel.nodes import EMPTY_ROOT, Node, StoreCorrupt, load, trim_to
-from abci_app.kernel.proofs import ProofOp, ProofUnavailable, prove_key, prove_store, simple_root
+from abci_app.kernel.proofs import (
+    ProofOp,
+    ProofUnavailable,
+    prove_key,
+    prove_no_store,
+    prove_store,
+    simple_root,
+)
 from abci_app.kernel.records import (
     LATEST,
     META,
@@ -195,10 +202,10 @@ class Store:
         try:
             stores = read_roots(snapshot, height).stores
             root = stores[text].node() if text in stores else None
+            hashes = {each: stores[each].hash for each in stores}
             if root is None:
-                raise ProofUnavailable(f"the store {text} was empty at height {height}")
-            tree_op = prove_key(root, rest, fetch_from(snapshot, text))
-            return [tree_op, prove_store({each: stores[each].hash for each in stores}, text)]
+                return [prove_no_store(hashes, text)]
+            return [prove_key(root, rest, fetch_from(snapshot, text)), prove_store(hashes, text)]
         finally:
             snapshot.close()
 
