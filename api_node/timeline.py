@@ -109,8 +109,8 @@ class Timeline:
         values = (node_id, time.time(), self.height, kind, before, after, reason, asked_by, seconds, plain)
         try:
             self._db.execute(
-                "INSERT INTO entries (node_id, time, height, kind, before, after, reason, asked_by, duration_s,"
-                " text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO entries (node_id, time, height, kind, before, after, reason, asked_by,"
+                " duration_s, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
             self._db.execute(
