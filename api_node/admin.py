@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import os
-import secrets
+import secrets as random_secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Response, params
+from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api_node.broker import Broker, UnknownModelsError, register_node
-from api_node.errors import ApiError
+from api_node.broker import Broker
 from api_node.http_server import bearer_check, new_app
+from api_node.logs import clean
 from api_node.metrics import Metrics, package_version
-from api_node.node_config import NodeConfig
-from api_node.node_worker import reason_word
+from api_node.operations_routes import (
+    Desk,
+    maintenance_routes,
+    node_routes,
+    overview_routes,
+    switch_routes,
+    trial_routes,
+)
 from api_node.orchestrator import Orchestrator
 from api_node.public import describe_status
 from api_node.revalidation import Revalidator
 from api_node.sender import Sender
 from api_node.settings import Settings, read_secret
-from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+ERROR_SCHEMA = {"type": "object", "properties": {"error": {"type": "object"}}, "required": ["error"]}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/json": {"schema": ERROR_SCHEMA}}}
+    for status, text in {
+        400: "what is wrong with the request, all of it; nothing was done",
+        401: "the admin token is missing or wrong",
+        404: "there is no such node",
+        409: "it cannot be done now, and why",
+        503: "there is no view of the chain yet; Retry-After says when to come again",
+    }.items()
+}
 
 
 def admin_token(settings: Settings) -> str:
@@ -31,73 +50,51 @@ def admin_token(settings: Settings) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
+            file.write(random_secrets.token_urlsafe(32) + "\n")
     return read_secret(path)
 
 
+class CleanResponse(JSONResponse):
+    """JSON without secrets, whatever a node or the chain said."""
+
+    secrets: tuple[str, ...] = ()
+
+    def render(self, content: Any) -> bytes:
+        return super().render(clean(content, self.secrets))
+
+
 def admin_app(
-    settings: Settings,
-    orchestrator: Orchestrator,
-    broker: Broker,
-    sender: Sender,
-    *,
-    revalidator: Revalidator,
-    token: str,
+    settings: Settings, desk: Desk, *, revalidator: Revalidator, token: str, secrets: Sequence[str]
 ) -> FastAPI:
-    """The application of the admin port."""
+    """The application of the admin port. None of `secrets` is ever in an answer."""
     app = new_app("Evergrid API node: admin", package_version(), settings)
-    allowed = Depends(bearer_check(lambda: [token]))
-    router = APIRouter(prefix="/admin/v1", dependencies=[allowed])
-
-    @router.get("/nodes")
-    async def nodes() -> list[dict[str, Any]]:
-        return broker.describe()
-
-    @router.post("/nodes", status_code=201)
-    async def add_node(config: NodeConfig) -> dict[str, Any]:
-        try:
-            register_node(broker, config, orchestrator.view)
-        except UnknownModelsError as error:
-            raise ApiError(
-                400, str(error), reason=reasons_pb2.REASON_POLICY_REFUSED, code="unknown_models"
-            ) from error
-        orchestrator.look_again()
-        return config.model_dump()
-
-    @router.delete("/nodes/{node_id}")
-    async def remove_node(node_id: str) -> dict[str, Any]:
-        if not await broker.remove_node(node_id):
-            raise _unknown(node_id)
-        orchestrator.look_again()
-        return {"message": "node removed", "node_id": node_id}
-
-    @router.post("/nodes/{node_id}/enable")
-    async def enable(node_id: str) -> dict[str, Any]:
-        return switch(node_id, enabled=True)
-
-    @router.post("/nodes/{node_id}/disable")
-    async def disable(node_id: str) -> dict[str, Any]:
-        return switch(node_id, enabled=False)
-
-    def switch(node_id: str, *, enabled: bool) -> dict[str, Any]:
-        if not broker.enable(node_id, enabled=enabled):
-            raise _unknown(node_id)
-        orchestrator.look_again()
-        return {"message": f"node {'enabled' if enabled else 'disabled'}", "node_id": node_id}
-
+    answer = type("AdminResponse", (CleanResponse,), {"secrets": tuple(secrets)})
+    router = APIRouter(
+        prefix="/admin/v1",
+        dependencies=[Depends(bearer_check(lambda: [token]))],
+        default_response_class=answer,
+        responses=ERRORS,
+    )
+    for part in (
+        node_routes(desk),
+        switch_routes(desk),
+        trial_routes(desk),
+        maintenance_routes(desk),
+        overview_routes(desk),
+        observation_routes(desk.orchestrator, desk.sender, revalidator),
+    ):
+        router.include_router(part)
     app.include_router(router)
-    app.include_router(observation_routes(orchestrator, sender, revalidator, allowed))
     return app
 
 
-def observation_routes(
-    orchestrator: Orchestrator, sender: Sender, revalidator: Revalidator, allowed: params.Depends
-) -> APIRouter:
+def observation_routes(orchestrator: Orchestrator, sender: Sender, revalidator: Revalidator) -> APIRouter:
     """What an operator may look at."""
-    router = APIRouter(prefix="/admin/v1", dependencies=[allowed])
+    router = APIRouter(tags=["status"])
 
     @router.get("/transactions")
     async def transactions() -> list[dict[str, Any]]:
+        """Messages that are in no block yet, oldest first, with the height by which they must be."""
         return [
             {"key": entry.key, "type": entry.type, "status": str(entry.status), "tx_hash": entry.tx_hash}
             | {"height_deadline": entry.height_deadline, "attempts": entry.attempts}
@@ -106,18 +103,15 @@ def observation_routes(
 
     @router.get("/validations")
     async def validations() -> list[dict[str, Any]]:
+        """Inferences of others that wait for this participant's verdict."""
         return revalidator.describe()
 
     @router.get("/status")
     async def status() -> dict[str, Any]:
+        """Whether this node can do its work, and what it waits for."""
         return describe_status(orchestrator)
 
     return router
-
-
-def _unknown(node_id: str) -> ApiError:
-    word = reason_word(reasons_pb2.REASON_UNKNOWN_NODE)
-    return ApiError(404, f"there is no node {node_id}", code=word or "")
 
 
 def metrics_app(settings: Settings, metrics: Metrics, broker: Broker) -> FastAPI:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import structlog
+from fastapi import Depends
 from pydantic import ValidationError
 
 from api_node.admin import admin_app, admin_token, metrics_app
@@ -20,10 +21,13 @@ from api_node.callback import callback_app
 from api_node.chain import BlockWatcher, ChainReader
 from api_node.chat import TransferAgent
 from api_node.execution import Executor
-from api_node.http_server import Server, listen, new_server
+from api_node.http_server import Server, bearer_check, listen, new_server
 from api_node.intents import Puzzle
+from api_node.logs import configure_logging
 from api_node.metrics import Metrics
 from api_node.node_config import load_nodes, name_all
+from api_node.operations_routes import Desk, add_trial_callback
+from api_node.operations_trial import Trials
 from api_node.orchestrator import Orchestrator
 from api_node.outbox import Outbox
 from api_node.payload_client import PayloadClient
@@ -62,6 +66,9 @@ class ApiNode:
     agent: TransferAgent
     revalidator: Revalidator
     payloads: PayloadStore
+    trials: Trials
+    # What is never in logs and answers.
+    secrets: Sequence[str] = ()
     servers: list[tuple[Server, socket.socket]] = field(default_factory=list)
 
 
@@ -114,11 +121,13 @@ def create(settings: Settings) -> ApiNode:
     artifacts = ArtifactStore(settings.home / "artifacts.sqlite")
     collector = BatchCollector(sender, metrics, address, public_key, artifacts)
     public_url = _url(settings.public_url, settings.host, sockets[0])
+    callback_url = _url(settings.callback_url, settings.host, sockets[1])
 
     async def init_request(puzzle: Puzzle, node_id: str) -> dict[str, object]:
         return await orchestrator.init_request(puzzle, node_id)
 
-    timeline = Timeline(settings.home / "timeline.sqlite", secrets=[token or "", admin, *api_keys])
+    secrets = [token or "", admin, *api_keys]
+    timeline = Timeline(settings.home / "timeline.sqlite", secrets=secrets)
     broker = Broker(settings, nodes, init_request, outbox, metrics=metrics, token=token, timeline=timeline)
     orchestrator = Orchestrator(
         watcher=watcher,
@@ -128,7 +137,7 @@ def create(settings: Settings) -> ApiNode:
         registrar=Registrar(sender, address, public_url, validator_key, worker_key),
         sender=sender,
         metrics=metrics,
-        callback_url=_url(settings.callback_url, settings.host, sockets[1]),
+        callback_url=callback_url,
         public_key=public_key,
     )
     executor = Executor(
@@ -166,13 +175,18 @@ def create(settings: Settings) -> ApiNode:
         agent,
         revalidator,
         payloads,
+        Trials(orchestrator, broker, callback_url=callback_url, public_key=public_key),
+        secrets,
     )
+    callback = callback_app(settings, orchestrator, broker, token)
+    add_trial_callback(callback, node.trials, Depends(bearer_check(lambda: [token] if token else [])))
+    desk = Desk(orchestrator, broker, sender, node.trials, holds_key=not worker_key)
     apps = (
         public_app(
             settings, orchestrator, agent, executor, desk=PayloadDesk(reader, payloads), api_keys=api_keys
         ),
-        callback_app(settings, orchestrator, broker, token),
-        admin_app(settings, orchestrator, broker, sender, revalidator=revalidator, token=admin),
+        callback,
+        admin_app(settings, desk, revalidator=revalidator, token=admin, secrets=secrets),
         metrics_app(settings, metrics, broker),
     )
     node.servers = [(new_server(app, settings), sock) for app, sock in zip(apps, sockets, strict=True)]
@@ -222,6 +236,7 @@ async def _close(
         await asyncio.wait_for(node.sender.flush(), 2)
     await node.orchestrator.close()
     await node.revalidator.close()
+    await node.trials.close()
     for task in (*parts, *serving):
         task.cancel()
     await asyncio.gather(*parts, *serving, return_exceptions=True)
@@ -240,7 +255,10 @@ async def _run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    return await serve(create(settings), stop)
+    configure_logging(settings.log_level, settings.log_format)
+    node = create(settings)
+    configure_logging(settings.log_level, settings.log_format, node.secrets)
+    return await serve(node, stop)
 
 
 def run_api(settings: Settings) -> int:
