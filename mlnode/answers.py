@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mlnode.batch import Prefill
+from mlnode.cache_room import Need
 from mlnode.model import Model
 from mlnode.sampling import Sampling, choose, likeliest, new_generator
 from mlnode.text_stream import TextStream
@@ -17,8 +18,12 @@ from mlnode.wire import Message
 class Choice:
     """One continuation of a prompt; `token` is the last that was drawn."""
 
-    def __init__(self, model: Model, index: int, sampling: Sampling, top_logprobs: int | None) -> None:
+    def __init__(
+        self, model: Model, index: int, sampling: Sampling, top_logprobs: int | None, length_max: int
+    ) -> None:
         self.index = index
+        # Of prompt and answer together.
+        self.length_max = length_max
         self.token = -1
         self.is_done = False
         self.tokens = 0
@@ -67,6 +72,10 @@ class Group:
     choices: list[Choice]
     prefill: Prefill | None = None
 
+    @property
+    def need(self) -> Need:
+        return Need(len(self.choices), self.choices[0].length_max)
+
 
 @dataclass(eq=False)
 class Answer:
@@ -104,9 +113,9 @@ def open_answer(model: Model, request: Message) -> Answer:
         )
     tokens_max = request["max_tokens"] or min(room, request["max_tokens_default"])
     for i, prompt in enumerate(prompts):
-        first = i * request["n"]
+        first, top = i * request["n"], request.get("top_logprobs")
         choices = [
-            Choice(model, at, _sampling(request, tokens_max, at), request.get("top_logprobs"))
+            Choice(model, at, _sampling(request, tokens_max, at), top, len(prompt) + tokens_max)
             for at in range(first, first + request["n"])
         ]
         answer.groups.append(Group(answer, prompt, choices))

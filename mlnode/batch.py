@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mlnode.model import new_cache
+
 if TYPE_CHECKING:
-    from transformers import DynamicCache, LlamaForCausalLM
+    from transformers import DynamicCache, PreTrainedModel
 
 # Prompt tokens of one forward pass: running answers wait no longer than that.
 CHUNK_TOKENS = 256
+# How far logits of a batch may lie from those alone, in parts of their norm: rounding, no other position.
+DIFFERENCE_MAX = {torch.float32: 2e-3}
+DIFFERENCE_MAX_HALF = 6e-2
 
 
 class Prefill:
     """A prompt that is being read, chunk by chunk; then `cache` and `logits` [vocab] are those at its end."""
 
-    def __init__(self, network: LlamaForCausalLM, prompt: Sequence[int]) -> None:
-        from transformers import DynamicCache  # noqa: PLC0415 - imported late, as all of it
-
-        self.cache: DynamicCache = DynamicCache(config=network.config)
+    def __init__(self, network: PreTrainedModel, prompt: Sequence[int]) -> None:
+        self.cache: DynamicCache = new_cache()
         self.logits = torch.empty(0)
         self._network = network
         self._chunks: Iterator[Sequence[int]] = iter(
@@ -50,7 +53,7 @@ class Prefill:
 class Batch:
     """The running sequences, in the order in which they joined."""
 
-    def __init__(self, network: LlamaForCausalLM) -> None:
+    def __init__(self, network: PreTrainedModel) -> None:
         self._network = network
         self._cache: DynamicCache | None = None
         self._pads: list[int] = []
@@ -58,6 +61,11 @@ class Batch:
     @property
     def size(self) -> int:
         return len(self._pads)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens' keys and values it holds, filled up ones included."""
+        return 0 if self._cache is None else self.size * self._cache.get_seq_length()
 
     @torch.inference_mode()
     def join(self, cache: DynamicCache, count: int) -> None:
@@ -113,12 +121,51 @@ class Batch:
         self._pads = [pad - spare for pad in pads]
 
     def _replace(self, layers: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        from transformers import DynamicCache  # noqa: PLC0415 - imported late, as all of it
-
-        self._cache = DynamicCache(config=self._network.config)
+        self._cache = new_cache()
         for i, (keys, values) in enumerate(layers):
             self._cache.update(keys, values, i)
 
 
 def _padded(past: torch.Tensor, length: int) -> torch.Tensor:
     return torch.nn.functional.pad(past, (0, 0, length - past.shape[2], 0))
+
+
+def check_batches(network: PreTrainedModel) -> int:
+    """The bytes of cache of one token; ValueError where a batch says other than each of its sequences alone.
+
+    So a model whose layers remember in another way than by keys and values, or that cannot be told positions
+    and masks, is refused when it is loaded instead of answering wrongly.
+    """
+    prompts = [[1, 2], [3, 4, 5, 6, 7, 8, 9]]
+    batch, nexts = Batch(network), [5, 6]
+    try:
+        for prompt in prompts:
+            prefill = Prefill(network, prompt)
+            while prefill.step():
+                pass
+            batch.join(prefill.cache, 1)
+        logits = batch.step(nexts)
+        alone = [_alone(network, [*prompt, after]) for prompt, after in zip(prompts, nexts, strict=True)]
+        held: int = sum(layer.keys.nbytes + layer.values.nbytes for layer in prefill.cache.layers)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{_named(network)} cannot be batched: {type(error).__name__}: {error}") from error
+    allowed = DIFFERENCE_MAX.get(network.dtype, DIFFERENCE_MAX_HALF)
+    for ours, theirs in zip(logits, alone, strict=True):
+        difference = float((ours - theirs).norm() / theirs.norm().clamp_min(1e-9))
+        if not difference <= allowed:
+            raise ValueError(f"{_named(network)} cannot be batched: answers differ by {difference:.2g}")
+    return held // len(prompts[-1])
+
+
+@torch.inference_mode()
+def _alone(network: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
+    """The last position's logits [vocab], float32, without a cache."""
+    ids_there = torch.tensor([list(ids)], device=network.device)
+    logits: torch.Tensor = network(input_ids=ids_there, use_cache=False).logits[0, -1].float()
+    return logits
+
+
+def _named(network: PreTrainedModel) -> str:
+    return f"the embedded engine serves no {type(network).__name__}: it"

@@ -57,6 +57,7 @@ def serve(channel: Channel, options: Message) -> None:
         "pow_pause": poc.pause,
         "pow_unload": poc.unload,
         "pow_validate": poc.validate,
+        "model_check": engine.check,
         "model_load": engine.load,
         "model_unload": engine.unload,
         "model_prepare": engine.prepare,

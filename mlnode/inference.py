@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from mlnode.answers import Answer, Choice, Group, open_answer
-from mlnode.batch import Batch, Prefill
-from mlnode.model import Model, generate_tokens, load_model, prepare_transformers
+from mlnode.batch import Batch, Prefill, check_batches
+from mlnode.cache_room import CacheRoom, Need
+from mlnode.model import Model, load_model, network_class, prepare_transformers
 from mlnode.poc_worker import lower_priority, memory_free_bytes, release_memory
-from mlnode.sampling import Sampling
 from mlnode.scoring import Judgement, open_judgement
 from mlnode.wire import Channel, Message
 
@@ -32,21 +32,22 @@ class Prepared:
 
     key: tuple[Any, ...]
     model: Model
+    token_bytes: int
 
     @staticmethod
     def key_of(request: Message) -> tuple[Any, ...]:
         return (request["folder"], request["dtype"], request["context_max"])
 
 
-def load_and_warm_up(request: Message, device: torch.device) -> tuple[Model, dict[str, float]]:
-    """The model that a request names, and the seconds of each phase."""
+def load_and_warm_up(request: Message, device: torch.device) -> tuple[Prepared, dict[str, float]]:
+    """The model that a request names, which answers soundly in batches, and the seconds of each phase."""
     started = time.monotonic()
     model = load_model(Path(request["folder"]), request["dtype"], request["context_max"], device)
     loaded = time.monotonic()
     # The first pass through each kernel is slow; nobody should wait for it.
-    for _ in zip(range(2), generate_tokens(model, [0], Sampling(2, 0, 1, (), None)), strict=False):
-        pass
-    return model, {"weights": loaded - started, "warm_up": time.monotonic() - loaded}
+    token_bytes = check_batches(model.network)
+    phases = {"weights": loaded - started, "warm_up": time.monotonic() - loaded}
+    return Prepared(Prepared.key_of(request), model, token_bytes), phases
 
 
 class Engine(threading.Thread):
@@ -66,6 +67,7 @@ class Engine(threading.Thread):
         self._waiting_max = waiting_max
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._model: Model | None = None
+        self._room: CacheRoom | None = None
         self._batch: Batch | None = None
         self._answers: dict[int, Answer] = {}
         self._waiting: deque[Group] = deque()
@@ -76,6 +78,9 @@ class Engine(threading.Thread):
         self._rounds = 0
 
     # commands
+
+    def check(self, request: Message) -> None:
+        self._commands.put(lambda: self._answer(request, self._check))
 
     def load(self, request: Message) -> None:
         self._commands.put(lambda: self._answer(request, self._load))
@@ -134,18 +139,23 @@ class Engine(threading.Thread):
         except Empty:
             return
 
+    def _check(self, request: Message) -> dict[str, Any]:
+        network_class(Path(request["folder"]))
+        return {}
+
     def _load(self, request: Message) -> dict[str, Any]:
         self._unload(request)
         prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared.key == Prepared.key_of(request):
-            model, phases = prepared.model, {"weights": 0.0, "warm_up": 0.0}
-        else:
-            del prepared  # what was prepared for something else makes room first
+        phases = {"weights": 0.0, "warm_up": 0.0}
+        if prepared is None or prepared.key != Prepared.key_of(request):
+            prepared = None  # what was prepared for something else makes room first
             release_memory()
-            model, phases = load_and_warm_up(request, self._device)
-        self._model, self._batch = model, Batch(model.network)
-        dtype = str(model.network.dtype).removeprefix("torch.")
-        return {"context": model.context, "dtype": dtype, "phases": phases}
+            prepared, phases = load_and_warm_up(request, self._device)
+        room = CacheRoom.after_load(self._device, prepared.token_bytes, request.get("cache_bytes"))
+        self._model, self._room, self._batch = prepared.model, room, Batch(prepared.model.network)
+        dtype = str(prepared.model.network.dtype).removeprefix("torch.")
+        loaded = {"context": self._context(), "dtype": dtype, "phases": phases}
+        return loaded | {"cache_bytes": room.bytes_max, "cache_tokens": room.tokens_max}
 
     def _prepare(self, request: Message) -> None:
         """Loads beside the running answers, behind them in priority, if the memory is there."""
@@ -160,18 +170,18 @@ class Engine(threading.Thread):
             reason = f"it needs {request['bytes_needed']} bytes of memory, {free} are free"
             self._channel.reply(request_id, loaded=False, reason=reason, phases={})
             return
-        threading.Thread(target=self._prepare_apart, args=(request, key), daemon=True).start()
+        threading.Thread(target=self._prepare_apart, args=(request,), daemon=True).start()
 
-    def _prepare_apart(self, request: Message, key: tuple[Any, ...]) -> None:
+    def _prepare_apart(self, request: Message) -> None:
         lower_priority()
         try:
-            model, phases = load_and_warm_up(request, self._device)
+            prepared, phases = load_and_warm_up(request, self._device)
         except Exception as error:  # noqa: BLE001 - a library's failure concerns this command alone
             self._channel.fail(request["id"], "failed", f"{type(error).__name__}: {error}")
             return
 
         def keep() -> None:
-            self._prepared = Prepared(key, model)
+            self._prepared = prepared
             self._channel.reply(request["id"], loaded=True, reason=None, phases=phases)
 
         self._commands.put(keep)
@@ -200,11 +210,16 @@ class Engine(threading.Thread):
         else:
             special = request["add_special_tokens"]
             ids = self._model.tokenizer(prompt["text"], add_special_tokens=special)["input_ids"]
-        return {"tokens": ids, "context": self._model.context}
+        return {"tokens": ids, "context": self._context()}
+
+    def _context(self) -> int:
+        """What a single answer may have: a context that memory does not hold is none."""
+        assert self._model is not None and self._room is not None
+        return min(self._model.context, self._room.tokens_max)
 
     def _admit(self, request: Message) -> None:
         request_id = request["id"]
-        if self._model is None:
+        if self._model is None or self._room is None:
             self._channel.fail(request_id, "unavailable", "no model is up")
             return
         if len(self._answers) >= self._active_max + self._waiting_max:
@@ -213,6 +228,8 @@ class Engine(threading.Thread):
             return
         try:
             answer = open_answer(self._model, request)
+            for group in answer.groups:
+                self._room.check(group.need)
         except ValueError as error:
             self._channel.fail(request_id, "invalid", str(error))
             return
@@ -223,7 +240,7 @@ class Engine(threading.Thread):
     def _read_prompt(self, group: Group) -> None:
         """The next chunk of a prompt; at its end the first token of each of its choices."""
         assert self._model is not None
-        if self._running and len(self._running) + len(group.choices) > self._active_max:
+        if group.prefill is None and not self._may_begin(group):
             return
         try:
             group.prefill = group.prefill or Prefill(self._model.network, group.prompt)
@@ -234,6 +251,34 @@ class Engine(threading.Thread):
             return
         self._waiting.popleft()
         self._join(group, group.prefill)
+
+    def _needs(self) -> list[Need]:
+        """What the running choices, and those of a prompt that is being read, will have at their ends."""
+        needs = [Need(1, choice.length_max) for _, choice in self._running]
+        return needs + [group.need for group in self._waiting if group.prefill is not None]
+
+    def _may_begin(self, group: Group) -> bool:
+        """Whether there is a place, and the memory for all of the group's choices to their ends."""
+        if self._running and len(self._running) + len(group.choices) > self._active_max:
+            return False
+        if self._judgements and self._judgements[0].waits:
+            return False
+        return self._has_room(group.need, 0, group.answer.request_id)
+
+    def _has_room(self, more: Need, apart: int, request_id: int) -> bool:
+        """Whether so much may begin beside what runs; where nothing runs and it may not, it fails."""
+        assert self._room is not None and self._batch is not None
+        needs = [*self._needs(), more]
+        begun = sum(judgement.tokens for judgement in self._judgements if judgement.is_begun)
+        if not self._room.fits(needs, begun + apart):
+            return False
+        rows = sum(need.rows for need in needs)
+        growth = rows * max(need.tokens for need in needs) + apart - self._batch.tokens
+        if self._room.fits_now(self._device, growth):
+            return True
+        if len(needs) == 1 and not begun:
+            self._fail_as(request_id, "unavailable", "other programs have taken the memory that this needs")
+        return False
 
     def _join(self, group: Group, prefill: Prefill) -> None:
         assert self._batch is not None
@@ -291,9 +336,12 @@ class Engine(threading.Thread):
             self._judgements.remove(judgement)
 
     def _fail(self, request_id: int, error: Exception) -> None:
+        self._fail_as(request_id, "failed", f"{type(error).__name__}: {error}")
+
+    def _fail_as(self, request_id: int, kind: str, message: str) -> None:
         self._drop(request_id)
         release_memory()
-        self._channel.fail(request_id, "failed", f"{type(error).__name__}: {error}")
+        self._channel.fail(request_id, kind, message)
 
     def _fail_all(self, kind: str, message: str) -> None:
         for request_id in self._answers:
@@ -309,7 +357,7 @@ class Engine(threading.Thread):
 
     def _admit_score(self, request: Message) -> None:
         request_id = request["id"]
-        if self._model is None:
+        if self._model is None or self._room is None:
             self._channel.fail(request_id, "unavailable", "no model is up")
             return
         if len(self._judgements) >= SCORES_WAITING_MAX:
@@ -317,11 +365,23 @@ class Engine(threading.Thread):
             self._channel.fail(request_id, "full", message)
             return
         try:
-            self._judgements.append(open_judgement(self._model, request))
+            judgement = open_judgement(self._model, request)
         except ValueError as error:
             self._channel.fail(request_id, "invalid", str(error))
+            return
+        if judgement.tokens > self._room.tokens_max:
+            message = f"{judgement.tokens} tokens are more than the {self._room.tokens_max} that memory holds"
+            self._channel.fail(request_id, "unavailable", message)
+            return
+        self._judgements.append(judgement)
 
     def _step_score(self, judgement: Judgement) -> None:
+        if not judgement.is_begun:
+            # While it waits for room no other answer begins, so that there is some in the end.
+            judgement.waits = not self._has_room(Need(0, 0), judgement.tokens, judgement.request_id)
+            if judgement.waits:
+                return
+            judgement.is_begun = True
         try:
             scores = next(judgement.chunks, None)
         except (RuntimeError, MemoryError) as error:

@@ -10,7 +10,6 @@ from pathlib import Path
 HEADER_BYTES_MAX = 100 * 2**20
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?", re.ASCII)
 REFUSED_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so")
-ARCHITECTURES = ("LlamaForCausalLM",)
 PROVENANCE = "provenance.json"
 
 
@@ -91,12 +90,7 @@ def _config_problems(path: Path) -> list[str]:
         return [f"config.json cannot be read ({type(error).__name__})"]
     if not isinstance(config, dict):
         return ["config.json is no object"]
-    problems = _remote_code(path)
-    if config.get("architectures") not in [[name] for name in ARCHITECTURES]:
-        problems.append(
-            f"architectures is {config.get('architectures')}, supported: {', '.join(ARCHITECTURES)}"
-        )
-    return problems
+    return _remote_code(path)
 
 
 def _remote_code(path: Path) -> list[str]:

@@ -212,7 +212,12 @@ class Node:
             return ModelToServe(request.model, request.dtype, args)
         files = await self.store.get(request)
         self._observe_phases(request.model, files.phases)
-        return ModelToServe(request.model, request.dtype, args, files.folder, files.bytes)
+        model = ModelToServe(request.model, request.dtype, args, files.folder, files.bytes)
+        try:
+            await self.engine.check(model)
+        except ComputeError as error:
+            raise RefusedError.of(error) from error
+        return model
 
     def _observe_phases(self, model: str, phases: Mapping[str, float]) -> None:
         for phase, seconds in phases.items():

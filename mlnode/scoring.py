@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from mlnode.model import Model, new_cache
 from mlnode.sampling import Sampling
 from mlnode.text_stream import TextStream
 from mlnode.wire import Message
-
-if TYPE_CHECKING:
-    from mlnode.model import Model
 
 # Tokens of one forward pass: other requests wait no longer than that.
 CHUNK_TOKENS = 128
@@ -78,11 +76,9 @@ def score_tokens(
     model: Model, prompt: Sequence[int], tokens: Sequence[int], sampling: Sampling, top: int = 0
 ) -> Iterator[list[TokenScore]]:
     """The scores of `tokens` behind `prompt`: of each forward pass those that it gave, which may be none."""
-    from transformers import DynamicCache  # noqa: PLC0415 - imported late, as all of it
-
     device, ids = model.network.device, [*prompt, *tokens[:-1]]
     first = len(prompt) - 1
-    cache = DynamicCache(config=model.network.config)
+    cache = new_cache()
     for begin in range(0, len(ids), CHUNK_TOKENS):
         end = min(begin + CHUNK_TOKENS, len(ids))
         wanted = end - max(begin, first)
@@ -95,7 +91,7 @@ def score_tokens(
                 logits_to_keep=max(1, wanted),
             )
             given = tokens[max(begin, first) - first : end - first] if wanted > 0 else []
-            scores = judge(output.logits[0].float(), given, sampling, top) if given else []
+            scores = judge(output.logits[0, -max(1, wanted) :].float(), given, sampling, top) if given else []
         yield scores
 
 
@@ -149,6 +145,11 @@ class Judgement:
     chunks: Iterator[list[TokenScore]]
     # What is known before the first forward pass.
     facts: dict[str, Any]
+    # Of prompt and answer together.
+    tokens: int
+    is_begun: bool = False
+    # For room beside the answers that run.
+    waits: bool = False
     scores: list[TokenScore] = field(default_factory=list)
 
 
@@ -156,7 +157,7 @@ def open_judgement(model: Model, request: Message) -> Judgement:
     """An answer's scoring, not begun; ValueError that says why these tokens cannot be that answer."""
     prompt = model.encode(request["prompt"])
     tokens = request["token_ids"]
-    if not all(0 <= token < model.network.config.vocab_size for token in tokens):
+    if not all(0 <= token < model.vocab_size for token in tokens):
         raise ValueError("token_ids: there are ids that the model's vocabulary does not have")
     if len(prompt) + len(tokens) > model.context:
         raise ValueError(f"{len(prompt)} + {len(tokens)} tokens are more than the context of {model.context}")
@@ -177,4 +178,4 @@ def open_judgement(model: Model, request: Message) -> Judgement:
         "ended_by_token": told.ended_by_token,
     }
     chunks = score_tokens(model, prompt, tokens, sampling, request["top_logprobs"])
-    return Judgement(request["id"], chunks, facts)
+    return Judgement(request["id"], chunks, facts, len(prompt) + len(tokens))

@@ -94,6 +94,9 @@ class Engine(ABC):
         except ValidationError as error:
             raise ValueError(f"engine_options of {cls.name}: {name_all(error.errors())}") from error
 
+    async def check(self, model: ModelToServe) -> None:  # noqa: B027 - most engines learn it as they start
+        """Refuses what the engine can never serve, before anything that runs is touched."""
+
     @abstractmethod
     async def up(self, model: ModelToServe) -> Serving:
         """Returns when the model answers."""

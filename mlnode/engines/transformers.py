@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator
 from typing import Any, ClassVar
 
 import structlog
+from pydantic import Field
 
 from mlnode.engine_args import parse_engine_args
-from mlnode.engines.base import Asked, AskedText, Engine, ModelToServe, Prepared, Serving
+from mlnode.engines.base import Asked, AskedText, Engine, ModelToServe, Options, Prepared, Serving
 from mlnode.errors import RefusedError
 from mlnode.openai_objects import Gathered, Writer, usage_of
 from mlnode.openai_schemas import ChatRequest, CompletionRequest, ScoreRequest, TokenizeRequest
@@ -22,18 +23,37 @@ log = structlog.get_logger("mlnode.engines.transformers")
 MEMORY_FACTOR = 1.25
 
 
+class TransformersOptions(Options):
+    """How much of the device answers may take."""
+
+    cache_bytes: int | None = Field(
+        default=None, ge=1, description="most memory for keys and values of answers; none: what is free"
+    )
+
+
 class TransformersEngine(Engine):
-    """Serves Llama models, batched, on the compute process's device."""
+    """Serves causal language models of transformers itself, batched, on the compute process's device."""
 
     name: ClassVar[str] = "transformers"
+    options: ClassVar[type[Options]] = TransformersOptions
+    given: TransformersOptions
+
+    async def check(self, model: ModelToServe) -> None:
+        await self.host.compute.request(
+            "model_check", timeout_s=self.host.settings.load_timeout_s, folder=str(model.folder)
+        )
 
     async def up(self, model: ModelToServe) -> Serving:
         if ignored := parse_engine_args(model.args).ignored:
             log.info("options ignored", model=model.model, options=ignored)
         reply = await self.host.compute.request(
-            "model_load", timeout_s=self.host.settings.load_timeout_s, **_load_fields(model)
+            "model_load",
+            timeout_s=self.host.settings.load_timeout_s,
+            cache_bytes=self.given.cache_bytes,
+            **_load_fields(model),
         )
-        log.info("model loaded", model=model.model, dtype=reply["dtype"], context=reply["context"])
+        facts = {name: reply[name] for name in ("dtype", "context", "cache_bytes", "cache_tokens")}
+        log.info("model loaded", model=model.model, **facts)
         return Serving(reply["context"], reply["phases"])
 
     async def prepare(self, model: ModelToServe) -> Prepared:

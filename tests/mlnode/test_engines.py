@@ -19,6 +19,7 @@ from mlnode.engines.vllm import command_line
 from mlnode.metrics import Metrics
 from mlnode.settings import Settings
 from mlnode.supervisor import Compute
+from mlnode.tiny import make_tiny_llama
 from tests.mlnode.service_harness import TINY, Service, wait_for
 
 SECRET = "planted-hub-token"
@@ -108,6 +109,18 @@ def test_answers_streams_tools_and_refusals_pass_through_and_are_counted(process
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "echo"
     assert processed.ok("/tokenize", {"model": TINY, "prompt": "x"})["count"] == 2
     assert processed.metric('mlnode_inference_tokens_total{kind="completion"') == before + 1 + 4
+
+
+def test_the_process_decides_itself_which_kinds_of_models_it_serves(
+    processed: Service, models_dir: Path
+) -> None:
+    folder = make_tiny_llama(models_dir / "seeing")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["SeesAndTalks"]}))
+
+    processed.up("seeing")
+
+    assert processed.state()["model"] == "seeing"
 
 
 def test_a_process_that_ends_is_reported_and_started_again_while_http_stays_up(processed: Service) -> None:
