@@ -106,6 +106,7 @@ def status_of(report: NodeReport) -> NodeStatus:
 # Who stands behind an intent; behind every other the chain does.
 ASKERS = {
     reasons_pb2.REASON_ADMIN_DISABLED: Asker.OPERATOR,
+    reasons_pb2.REASON_UNDER_TEST: Asker.OPERATOR,
     reasons_pb2.REASON_MAINTENANCE: Asker.WINDOW,
 }
 InitRequest = Callable[[Puzzle, str], Awaitable[dict[str, object]]]
