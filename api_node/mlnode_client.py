@@ -58,6 +58,8 @@ class NodeReport:
     pow_seed: str = ""
     pow_height: int = 0
     pow_node_id: str = ""
+    # Found and not yet taken by a callback.
+    nonces_unsent: int = 0
     reason: str = ""
 
 
@@ -74,6 +76,7 @@ def read_report(body: dict[str, Any]) -> NodeReport:
         pow_seed=str(pow_status.get("block_hash") or "").lower(),
         pow_height=int(pow_status.get("block_height") or 0),
         pow_node_id=str(pow_status.get("node_id") or ""),
+        nonces_unsent=int(pow_status.get("nonces_unsent") or 0),
         reason=body.get("reason") or "",
     )
 

@@ -24,6 +24,7 @@ from api_node.phases import (
     validating_nodes,
 )
 from api_node.poc_batches import BatchCollector
+from api_node.poc_closing import BatchCloser
 from api_node.poc_validation import Validator
 from api_node.registration import Registrar
 from api_node.sender import Sender
@@ -68,6 +69,7 @@ class Orchestrator:
         self.metrics = metrics
         # Told of each view once the chain node is not behind.
         self.listeners: list[Callable[[ChainView], object]] = []
+        self.closer = BatchCloser(collector, self._clients)
         self.validator = Validator(reader, reader.address, self._validating)
         self._callback_url = callback_url
         self._public_key = public_key.hex()
@@ -114,8 +116,9 @@ class Orchestrator:
             # Nodes ask where to begin, so this stands before their intents.
             await self._start_poc(view)
             self._mark(view, opening)
-        await self.collector.step(view)
+        self.collector.step(view)
         self.broker.apply(plan)
+        self.closer.step(view)
         for height_start, action in plan.actions:
             self._perform(view, height_start, action)
         configured = [(node.config, node.enabled) for node in self.broker.nodes.values()]
@@ -191,6 +194,7 @@ class Orchestrator:
         """Ends what runs in the background."""
         if self._watch:
             self._watch.cancel()
+        await self.closer.stop()
         await self.validator.close()
 
     # what nodes need
@@ -213,6 +217,9 @@ class Orchestrator:
             "first_nonce": self.collector.nonce_next(node_id),
             "url": f"{self._callback_url}/v1/poc-batches",
         }
+
+    def _clients(self) -> Mapping[str, MLNodeClient]:
+        return {node_id: node.worker.client for node_id, node in self.broker.nodes.items()}
 
     def _validating(self, puzzle: Puzzle) -> Mapping[str, MLNodeClient]:
         chosen = validating_nodes(self.broker.intents(), self.broker.ready_for(puzzle))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from api_node.metrics import Metrics
 from api_node.outbox import Status
 from api_node.poc_artifacts import ArtifactStore, Leaves, longest_run
 from api_node.sender import Sender
-from api_node.view import ChainView, StageHeights
+from api_node.view import ChainView
 from protocol.claims import encode_claims
 from protocol.gen.evergrid.epochs.v1 import params_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
@@ -111,19 +111,11 @@ def root_message(
     return message
 
 
-def closing_height(at: StageHeights) -> int:
-    """The height at which nonces are held to be all there, where they are sent at the end.
-
-    A block after the generation where the exchange window has room for it, so that last posts still count.
-    """
-    return at.end + (1 if at.batches_end - at.end > 3 else 0)
-
-
 class BatchCollector:
     """Takes what MLNodes post, and remembers per node how far it has come.
 
-    Where the committed form is open nonces are kept until the generation ends; then each node's are sent
-    in one batch: as a root, or inline where that form is open too and one inline batch can hold them all.
+    Where the committed form is open nonces are kept until `close` sends each node's: as a root, or inline
+    where that form is open too and one inline batch can hold them all.
     """
 
     def __init__(
@@ -134,8 +126,12 @@ class BatchCollector:
         self._metrics = metrics
         self._address = address
         self._public_key = public_key.hex()
+        # By node: after what was taken, and after what was queued inline.
         self._nonce_next: dict[str, int] = {}
+        self._queued_next: dict[str, int] = {}
         self._closed: set[str] = set()
+        # Of these, whose nonces went inline: what comes later goes the same way.
+        self._closed_inline: set[str] = set()
         self._kept_stage = -1
         self.stage: OpenStage | None = None
 
@@ -149,29 +145,52 @@ class BatchCollector:
             height_last=view.heights.batches_end,
             params=view.upcoming.params.poc,
         )
-        self._closed = set()
         kept = json.loads(self._sender.outbox.fact(FACT) or "{}")
         queued = kept.get("nonce_next", {}) if kept.get("height_start") == start else {}
         stored = {node_id: self.store.nonce_next(start, node_id) for node_id in self.store.nodes(start)}
-        nodes = {*queued, *on_chain, *stored}
-        self._nonce_next = {
-            each: max(known.get(each, 0) for known in (queued, on_chain, stored)) for each in nodes
-        }
+        self._queued_next = _highest(queued, on_chain)
+        self._nonce_next = _highest(queued, on_chain, stored)
+        self._closed_inline = set()
+        self._closed = {node_id for node_id in stored if self.store.root(start, node_id)}
+        for node_id in self._closed:
+            # It is queued once, however often: what ended the process may have stood between disk and queue.
+            if leaves := self.store.committed(start, node_id):
+                self._queue_root(self.stage, leaves)
 
-    async def step(self, view: ChainView) -> None:
-        """What a new block makes due: nonces that were held back are sent, leaves nobody needs forgotten."""
-        at, stage = view.heights, self.stage
+    def step(self, view: ChainView) -> None:
+        """What a new block makes due: leaves that nobody needs any more are forgotten."""
+        at = view.heights
         kept_stage = at.start if at is not None and view.height <= at.validation_end else 0
         if kept_stage != self._kept_stage:
             self.store.prune(kept_stage)
             self._kept_stage = kept_stage
-        if stage is None or at is None or at.start != stage.height_start:
+
+    def held_back(self) -> list[str]:
+        """The nodes whose nonces are kept and not yet sent."""
+        stage = self.stage
+        if stage is None or not stage.params.committed_batches:
+            return []
+        return [each for each in self.store.nodes(stage.height_start) if each not in self._closed]
+
+    async def close(self, node_id: str) -> None:
+        """Sends the kept nonces of a node; done again after a restart it sends nothing twice."""
+        stage = self.stage
+        if stage is None or node_id not in self.held_back():
             return
-        if stage.params.committed_batches and closing_height(at) <= view.height < at.batches_end:
-            for node_id in self.store.nodes(at.start):
-                if node_id not in self._closed:
-                    self._closed.add(node_id)
-                    await self._close(stage, node_id)
+        self._closed.add(node_id)
+        start, params = stage.height_start, stage.params
+        nonces, claims = self.store.kept(start, node_id)
+        fits = len(nonces) <= params.max_nonces_per_batch or self._queued_next.get(node_id, 0) > 0
+        if params.inline_batches and fits:
+            self._closed_inline.add(node_id)
+            self._queue(stage, node_id, nonces, claims)
+            return
+        run = longest_run(nonces, claims, params.max_nonces_per_node, dense=_is_dense(params))
+        leaves = Leaves(node_id, *run)
+        # Hashing takes a second for some hundred thousand of them.
+        await asyncio.to_thread(getattr, leaves, "tree")
+        self.store.commit(start, leaves)
+        self._queue_root(stage, leaves)
 
     def nonce_next(self, node_id: str) -> int:
         """The first nonce that is neither on chain nor on its way there."""
@@ -183,12 +202,13 @@ class BatchCollector:
             raise BatchRefusedError("; ".join(errors))
         stage = self.stage
         assert stage is not None
-        if not stage.params.committed_batches:
-            taken, what = self._queue(stage, batch.node_id, batch.nonces, batch.claims), "queued"
-        elif batch.node_id in self._closed:
-            # Its nonces are on their way; what comes after them is acknowledged, for it is not to come again.
+        closed = batch.node_id in self._closed
+        if closed and batch.node_id not in self._closed_inline:
+            # All are committed to; what comes after them is acknowledged, for it is not to come again.
             self._metrics.nonces.labels(batch.node_id, "late").inc(len(batch.nonces))
             return 0
+        if closed or not stage.params.committed_batches:
+            taken, what = self._queue(stage, batch.node_id, batch.nonces, batch.claims), "queued"
         else:
             taken, what = self._keep(stage, batch), "kept"
         self._metrics.nonces.labels(batch.node_id, what).inc(taken)
@@ -210,40 +230,29 @@ class BatchCollector:
 
     def _queue(self, stage: OpenStage, node_id: str, nonces: Sequence[int], claims: Sequence[int]) -> int:
         """Inline batches of what is new; a batch that was queued before is not queued again."""
-        dense = stage.params.acceptance_bps == EVERY_NONCE_BPS
+        dense = _is_dense(stage.params)
+        begin = self._queued_next.get(node_id, 0)
         batch_max = stage.params.max_nonces_per_batch
         taken = 0
-        for run in batch_runs(nonces, claims, self.nonce_next(node_id), batch_max, dense=dense):
+        for run in batch_runs(nonces, claims, begin, batch_max, dense=dense):
             message = batch_message(self._address, stage.height_start, node_id, run, dense=dense)
             key = f"poc_batch/{stage.height_start}/{node_id}/{run[0][0]}"
             self._sender.submit(key, message, stage.height_last)
-            self._nonce_next[node_id] = run[0][-1] + 1
+            self._queued_next[node_id] = run[0][-1] + 1
             taken += len(run[0])
-        kept = {"height_start": stage.height_start, "nonce_next": self._nonce_next}
+        self._nonce_next[node_id] = max(self.nonce_next(node_id), self._queued_next.get(node_id, 0))
+        kept = {"height_start": stage.height_start, "nonce_next": self._queued_next}
         self._sender.outbox.remember(FACT, json.dumps(kept))
         return taken
 
-    async def _close(self, stage: OpenStage, node_id: str) -> None:
-        """Sends the kept nonces of a node; done again after a restart it sends nothing twice."""
-        start, params = stage.height_start, stage.params
-        leaves = self.store.committed(start, node_id)
-        nonces, claims = self.store.kept(start, node_id)
-        if leaves is None and params.inline_batches and len(nonces) <= params.max_nonces_per_batch:
-            self._nonce_next[node_id] = 0
-            self._queue(stage, node_id, nonces, claims)
-            return
-        dense = params.acceptance_bps == EVERY_NONCE_BPS
-        if leaves is None:
-            run = longest_run(nonces, claims, params.max_nonces_per_node, dense=dense)
-            leaves = Leaves(node_id, *run)
-            # Hashing takes a second for some hundred thousand of them.
-            await asyncio.to_thread(getattr, leaves, "tree")
-            self.store.commit(start, leaves)
+    def _queue_root(self, stage: OpenStage, leaves: Leaves) -> None:
+        start, node_id = stage.height_start, leaves.node_id
         root = self.store.root(start, node_id)
         assert root is not None, "leaves that are fixed have a root"
-        message = root_message(self._address, start, leaves, root, dense=dense)
-        self._sender.submit(_root_key(start, node_id), message, stage.height_last)
-        log.info("committed", node_id=node_id, height_start=start, nonces=len(leaves.nonces), root=root.hex())
+        message = root_message(self._address, start, leaves, root, dense=_is_dense(stage.params))
+        if self._sender.submit(_root_key(start, node_id), message, stage.height_last):
+            count = len(leaves.nonces)
+            log.info("committed", node_id=node_id, height_start=start, nonces=count, root=root.hex())
 
     def _errors(self, batch: Generated, own_nodes: Sequence[str]) -> list[str]:
         stage = self.stage
@@ -265,6 +274,16 @@ class BatchCollector:
         if any(not -(2**31) <= claim < 2**31 for claim in batch.claims):
             errors.append("a claim does not fit into 32 bits")
         return errors
+
+
+def _is_dense(params: params_pb2.PocParams) -> bool:
+    return params.acceptance_bps == EVERY_NONCE_BPS
+
+
+def _highest(*known: Mapping[str, int]) -> dict[str, int]:
+    """By node the highest number that any of them has."""
+    nodes = {node_id for each in known for node_id in each}
+    return {node_id: max(each.get(node_id, 0) for each in known) for node_id in nodes}
 
 
 def _root_key(height_start: int, node_id: str) -> str:

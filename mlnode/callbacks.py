@@ -17,7 +17,8 @@ from mlnode.settings import Settings
 log = structlog.get_logger("mlnode.callbacks")
 
 BACKOFF_FIRST_S = 0.25
-BACKOFF_MAX_S = 8.0
+# An API node that comes back late in a PoC has a few blocks left.
+BACKOFF_MAX_S = 2.0
 VALIDATED_POSTS_MAX = 4
 
 
@@ -111,7 +112,9 @@ class GeneratedOutbox:
         body = self._template | {"nonces": [n for n, _ in batch], "dist": [claim for _, claim in batch]}
         attempt = 0
         while self.problem_of(await self._poster.post(self._url, "generated", body)):
-            if not await self._pause(backoff_s(attempt)):
+            # Who ends the phase is there: it is not kept waiting for what failed while it was not.
+            was_open = self._deadline is None
+            if not await self._pause(backoff_s(attempt), until_closed=was_open):
                 return
             attempt += 1
         for _ in batch:

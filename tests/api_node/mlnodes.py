@@ -32,6 +32,8 @@ class FakeMLNode:
     lie: int = 0
     fail: dict[str, int] = field(default_factory=dict)
     cannot_validate: bool = False
+    # Nonces that it found and that no callback has taken.
+    unsent: int = 0
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     model: str = ""
     prepared: str = ""
@@ -65,7 +67,7 @@ class FakeMLNode:
         @app.get("/api/v1/state")
         async def state() -> dict[str, Any]:
             self._refuse("state")
-            status = {"status": self.pow_status}
+            status: dict[str, Any] = {"status": self.pow_status, "nonces_unsent": self.unsent}
             if self.pow:
                 status |= {name: self.pow[name] for name in ("block_hash", "block_height", "node_id")}
             return {"state": self.state, "model": self.model or None, "pow_status": status}
@@ -141,18 +143,24 @@ class FakeMLNode:
         task.add_done_callback(self._tasks.discard)
 
     async def _generate(self, body: dict[str, Any]) -> None:
-        nonce = body["first_nonce"]
-        while self.pow is body and self.pow_status == "GENERATING":
-            after = min(nonce + max(1, self.nonces_per_s // 10), self.nonces_max)
-            if nonce >= after:
+        """Nonces at a steady pace, posted in order; those that nobody takes are kept and posted again."""
+        found = sent = body["first_nonce"]
+        while self.pow is body or found > sent:
+            if self.pow is body and self.pow_status == "GENERATING":
+                found = max(found, min(found + max(1, self.nonces_per_s // 10), self.nonces_max))
+            self.unsent = found - sent
+            if found > sent and await _post(f"{body['url']}/generated", self._batch(body, sent, found)):
+                sent = found
+                self.unsent = 0
+            elif self.pow_status != "GENERATING" and found == sent:
                 return
-            nonces = list(range(nonce, after))
-            who = (body["block_hash"], body["public_key"], body["node_id"])
-            batch = {"nonces": nonces, "dist": [claim_of(*who, each) + self.lie for each in nonces]}
-            named = {name: body[name] for name in ("block_hash", "block_height", "public_key", "node_id")}
-            if await _post(f"{body['url']}/generated", batch | named):
-                nonce = nonces[-1] + 1
             await asyncio.sleep(0.1)
+
+    def _batch(self, body: dict[str, Any], first: int, after: int) -> dict[str, Any]:
+        nonces = list(range(first, after))
+        who = (body["block_hash"], body["public_key"], body["node_id"])
+        named = {name: body[name] for name in ("block_hash", "block_height", "public_key", "node_id")}
+        return named | {"nonces": nonces, "dist": [claim_of(*who, each) + self.lie for each in nonces]}
 
     async def _validate(self, body: dict[str, Any], url: str) -> None:
         who = (body["block_hash"], body["public_key"], body["node_id"])

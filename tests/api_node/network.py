@@ -137,6 +137,9 @@ def _is_idle(comet: Comet, running: Running) -> bool:
     orchestrator, view = running.node.orchestrator, running.node.orchestrator.view
     if view is None or view.height < comet.chain.height or running.node.outbox.pending():
         return False
+    at = view.heights
+    if at and at.end <= view.height < at.batches_end and orchestrator.collector.held_back():
+        return False
     validation = orchestrator.validator._round
     if validation is not None and view.upcoming is not None and not validation.complete.is_set():
         return False

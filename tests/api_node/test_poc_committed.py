@@ -37,6 +37,7 @@ class Pair:
     urls: dict[str, str]
     alice: Running
     bob: Running
+    nodes: dict[str, FakeMLNode]
 
     async def to(self, height: int) -> None:
         await run_to(self.comet, height, (self.alice, self.bob))
@@ -85,7 +86,7 @@ async def pair(tmp_path: Path, **forms: Any) -> AsyncIterator[Pair]:
             api_node(rpc, tmp_path / "alice", "alice", {"a1": (urls["a1"], X)})
         )
         bob = await stack.enter_async_context(api_node(rpc, tmp_path / "bob", "bob", {"b1": (urls["b1"], X)}))
-        yield Pair(comet, rpc, urls, alice, bob)
+        yield Pair(comet, rpc, urls, alice, bob, nodes)
 
 
 @pytest.mark.parametrize(
