@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 
 from abci_app.modules import epochs
-from abci_app.node.genesis import merge_params
 from abci_app.node.home import find_cometbft
+from abci_app.node.params_file import merge_params
 from cli import supervisor
 from cli.localnet_ports import NetworkError
 from cli.network import (

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from abci_app.genesis import parse_genesis
 from abci_app.modules import epochs, gov
 from abci_app.node.config import ConfigError
+from abci_app.node.params_file import merge_params
 from protocol import address
 from protocol.gen.evergrid.epochs.v1 import params_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
@@ -144,19 +145,6 @@ def params_with(profile: str, changes: Mapping[str, Any]) -> params_pb2.Params:
     """
     profile_values(profile)
     return merge_params(epochs.default_params(profile), changes)
-
-
-def merge_params(params: params_pb2.Params, changes: Mapping[str, Any]) -> params_pb2.Params:
-    """The params with those of a JSON object in their place; raises ConfigError."""
-    merged = params_pb2.Params()
-    merged.CopyFrom(params)
-    try:
-        json_format.ParseDict(dict(changes), merged, descriptor_pool=POOL)
-    except (json_format.ParseError, TypeError, ValueError) as error:
-        raise ConfigError(f"the params cannot be read: {error}") from error
-    if errors := epochs.params_errors(merged):
-        raise ConfigError("; ".join(errors))
-    return merged
 
 
 def check_guardians(guardians: Sequence[str], participants: Iterable[str], params: params_pb2.Params) -> None:

@@ -104,7 +104,7 @@ def test_guardians_and_collateral_are_on_where_the_params_of_init_say_so(
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"epoch": {"length": 3}}, "the params cannot be read: "),
+        ({"epoch": {"length": 3}}, "epoch.length is no param: is epoch_length meant?"),
         ({"epoch": {"epoch_length": 3}}, "epoch"),
         ({}, "guardians must be participants of the genesis: evergrid1"),
         ({}, "guardians need the params `guardians`"),

@@ -9,6 +9,7 @@ import pytest
 from abci_app.app import STORES
 from abci_app.genesis import export_genesis
 from abci_app.invariants import broken
+from abci_app.kernel.errors import QueryError
 from abci_app.kernel.store import MemoryStore
 from abci_app.modules import bank, collateral, epochs
 from abci_app.modules.epochs.profiles import default_params
@@ -395,3 +396,10 @@ def test_a_chain_without_them_has_the_app_hash_of_one_that_never_knew_the_two_mo
     assert [result.log for result in refused] == [refused[0].log] * 2
     assert "its genesis did not turn it on" in refused[0].log
     assert known.store.app_hash == never.store.app_hash
+
+
+def test_a_query_for_what_is_no_address_says_so_instead_of_nothing_deposited() -> None:
+    request = pb.QueryCollateralRequest(participant="evergrid1xxx")
+
+    with pytest.raises(QueryError, match="participant must be an address: decoding bech32 failed"):
+        a_chain().query(request, pb.QueryCollateralResponse)

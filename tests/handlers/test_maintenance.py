@@ -8,6 +8,7 @@ import pytest
 
 from abci_app.app import STORES
 from abci_app.genesis import export_genesis
+from abci_app.kernel.errors import QueryError
 from abci_app.kernel.store import MemoryStore
 from abci_app.modules import epochs, inference, maintenance
 from abci_app.modules.epochs.profiles import default_params
@@ -120,6 +121,7 @@ def test_a_window_of_one_of_two_nodes_excuses_nothing_but_takes_it_out_of_the_ro
         (announce("alice", 13, 12), "height_from 13 is behind height_to 12"),
         (announce("alice", -5, 12), "a window may lie within"),
         (announce("alice", 12, 13, "none"), "unknown_node"),
+        (announce("alice", 13, 12, "none"), "has no node 'none'; height_from 13 is behind height_to 12"),
     ],
 )
 def test_a_window_that_cannot_be_is_refused_and_costs_nothing(
@@ -278,3 +280,10 @@ def test_standings_are_counted_in_chunks_over_blocks_and_an_export_between_them_
     assert (credit(chain, one)[0], credit(chain, other)[0]) == (1, 1)
     assert "standings_due" not in export_genesis(chain.context())["inference"]
     assert export_genesis(imported.context()) == export_genesis(chain.context())
+
+
+def test_the_credit_of_what_is_no_address_is_not_said_to_be_nothing() -> None:
+    request = pb.QueryCreditRequest(participant="evergrid1xxx")
+
+    with pytest.raises(QueryError, match="participant must be an address: decoding bech32 failed"):
+        a_chain().query(request, pb.QueryCreditResponse)

@@ -8,6 +8,7 @@ from abci_app.kernel.errors import invalid_argument
 from abci_app.kernel.module import answers
 from abci_app.kernel.paging import page
 from abci_app.modules.collateral import keeper, state
+from protocol.address import AddressError, decode
 from protocol.gen.evergrid.collateral.v1 import collateral_pb2 as pb
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ def query_deposits(ctx: Context, request: pb.QueryDepositsRequest) -> pb.QueryDe
 def query_collateral(ctx: Context, request: pb.QueryCollateralRequest) -> pb.QueryCollateralResponse:
     """One participant's deposit and withdrawals."""
     who = request.participant
-    if not who or "\0" in who:
-        raise invalid_argument("participant must be an address")
+    try:
+        decode(who)
+    except AddressError as error:
+        raise invalid_argument(f"participant must be an address: {error}") from error
     return pb.QueryCollateralResponse(
         deposit=pb.Deposit(participant=who, amount=str(keeper.deposit_of(ctx, who))),
         unbondings=(

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 @handles(MsgAnnounceMaintenance)
 def announce_maintenance(ctx: Context, msg: MsgAnnounceMaintenance) -> None:
     """Announces downtime of a node, or of all of them, and takes its blocks from the credit."""
+    errors = []
     if hardware.get_participant(ctx, msg.creator) is None:
-        raise MaintenanceRefused(f"unknown_participant: {msg.creator} is no participant")
-    if msg.node_id and hardware.get_node(ctx, msg.creator, msg.node_id) is None:
-        raise MaintenanceRefused(f"unknown_node: {msg.creator} has no node {msg.node_id!r}")
+        errors.append(f"unknown_participant: {msg.creator} is no participant")
+    elif msg.node_id and hardware.get_node(ctx, msg.creator, msg.node_id) is None:
+        errors.append(f"unknown_node: {msg.creator} has no node {msg.node_id!r}")
     window = MaintenanceWindow(
         participant=msg.creator,
         node_id=msg.node_id,
@@ -32,7 +33,7 @@ def announce_maintenance(ctx: Context, msg: MsgAnnounceMaintenance) -> None:
     allowed = windows.open_heights(ctx)
     # What lies elsewhere is refused anyway, and heights below zero are no keys.
     inside = allowed.first <= msg.height_from <= msg.height_to <= allowed.last
-    errors = rules.announcement_errors(
+    errors += rules.announcement_errors(
         window,
         rules.Standing(allowed, credit, tuple(windows.windows_from(ctx, msg.creator, ctx.height))),
         windows.model_loads(ctx, window) if inside else (),

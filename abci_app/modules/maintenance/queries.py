@@ -8,6 +8,7 @@ from abci_app.kernel.errors import invalid_argument
 from abci_app.kernel.module import answers
 from abci_app.kernel.paging import page
 from abci_app.modules.maintenance import state, windows
+from protocol.address import AddressError, decode
 from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2 as pb
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ def query_windows(ctx: Context, request: pb.QueryWindowsRequest) -> pb.QueryWind
 @answers(pb.QueryCreditRequest)
 def query_credit(ctx: Context, request: pb.QueryCreditRequest) -> pb.QueryCreditResponse:
     """What a participant may still announce, and where a window may lie now."""
-    if not request.participant or "\0" in request.participant:
-        raise invalid_argument("participant must be an address")
+    try:
+        decode(request.participant)
+    except AddressError as error:
+        raise invalid_argument(f"participant must be an address: {error}") from error
     allowed = windows.open_heights(ctx)
     response = pb.QueryCreditResponse(
         credit=pb.Credit(
