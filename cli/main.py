@@ -14,6 +14,7 @@ COMMANDS = {
     "keys": ("cli.keys:keys", "Manage the keys that sign transactions."),
     "tx": ("cli.tx:tx", "Sign and send transactions."),
     "query": ("cli.query:query", "Ask the chain."),
+    "verify": ("cli.verify:verify", "Prove what the chain's state holds, and trust no node."),
     "explain": ("cli.explain:explain", "Say why the chain decided as it did."),
     "diff": ("cli.diff:diff", "What changed between two epochs, and why."),
     "rehearse": ("cli.rehearse:rehearse", "What the next Proof of Compute would bring."),

@@ -109,12 +109,18 @@ class Rpc:
         return Rpc.call("abci_query", path=path, data=data, height=str(height), prove=False)
 
     @staticmethod
-    def answer(request: Message, result: dict[str, Any]) -> tuple[Message, int]:
-        """The answer to a query and its height; raises ChainError where the chain refused."""
-        response = result["response"]
+    def response(result: dict[str, Any]) -> dict[str, Any]:
+        """What the application answered to a query; raises ChainError where it refused."""
+        response = cast("dict[str, Any]", result["response"])
         if response.get("code"):
             log = response.get("log", "")
             raise ChainError(log.removeprefix("rpc error: "), response["code"], response.get("codespace", ""))
+        return response
+
+    @staticmethod
+    def answer(request: Message, result: dict[str, Any]) -> tuple[Message, int]:
+        """The answer to a query and its height; raises ChainError where the chain refused."""
+        response = Rpc.response(result)
         value = base64.b64decode(response.get("value") or "")
         return route_of(type(request)).response.FromString(value), int(response.get("height", 0))
 

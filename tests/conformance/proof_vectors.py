@@ -1,4 +1,4 @@
-"""Proofs of a small state, the same on every run; `python -m tests.conformance.proof_vectors` records them."""
+"""Proofs of a small state, the same on every run; `python -m tests.conformance.proof_vectors` writes it."""
 
 from __future__ import annotations
 
