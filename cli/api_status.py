@@ -2,68 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import LOCAL, shared
+from cli.node_client import AdminClient, administers
 
 if TYPE_CHECKING:
     from cli.session import Session
 
-ADMIN_URL = "http://127.0.0.1:9200"
-TIMEOUT_S = 10.0
-NOT_FOUND_UNTIL_MADE = "the API node makes it at its first start"
-
 
 @click.command()
-@click.option("--admin-url", metavar="URL", default=ADMIN_URL, show_default=True, help="Its admin server.")
-@click.option(
-    "--admin-token-file",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="The token of its admin server (default: HOME/api/admin_token).",
-)
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
-@shared(*LOCAL)
-def status(session: Session, admin_url: str, admin_token_file: str | None, *, as_json: bool) -> None:
+@administers
+def status(session: Session, admin: AdminClient, *, as_json: bool) -> None:
     """Show what a running API node waits for, its announced maintenance, and what each MLNode does and why.
 
     A node that `admits` takes new requests; `until` is the height at which what it does now ends.
     """
     if as_json:
         session.values["output"] = "json"
-    token = _token(Path(admin_token_file or session.home / "api" / "admin_token").expanduser())
-    shown: dict[str, Any] = _get(admin_url, "status", token)
-    nodes: list[dict[str, Any]] = _get(admin_url, "nodes", token)
+    shown: dict[str, Any] = admin.call("GET", "status")
+    nodes: list[dict[str, Any]] = admin.call("GET", "nodes")
     session.emit({**shown, "nodes": nodes}, as_text(shown, nodes))
-
-
-def _token(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        raise click.ClickException(f"there is no token in {path}: {NOT_FOUND_UNTIL_MADE}") from None
-
-
-def _get(admin_url: str, path: str, token: str) -> Any:
-    """The JSON of an admin path; raises ClickException."""
-    import httpx2  # noqa: PLC0415 - costs more than click itself
-
-    url = f"{admin_url.rstrip('/')}/admin/v1/{path}"
-    try:
-        reply = httpx2.get(
-            url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
-        )
-        if reply.status_code in {401, 403}:
-            raise click.ClickException(
-                f"{admin_url} refuses the token; name its file with --admin-token-file"
-            )
-        reply.raise_for_status()
-        return reply.json()
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        raise click.ClickException(f"no API node answers at {admin_url}: {error}") from error
 
 
 def as_text(shown: dict[str, Any], nodes: list[dict[str, Any]]) -> str:

@@ -19,6 +19,7 @@ COMMANDS = {
     "diff": ("cli.diff:diff", "What changed between two epochs, and why."),
     "rehearse": ("cli.rehearse:rehearse", "What the next Proof of Compute would bring."),
     "api": ("cli.services:api", "Run an API node, or look at one."),
+    "node": ("cli.node_group:node", "Steer the MLNodes of a running API node."),
     "mlnode": ("cli.services:mlnode", "Run an MLNode, or compute nonces."),
     "localnet": ("cli.localnet:localnet", "Run a local network in the background."),
     "demo": ("cli.demo:demo", "Run a network of two participants through whole epochs."),
