@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -14,9 +12,10 @@ from typing import Any
 import torch
 
 from mlnode.answers import Answer, Choice, Group, open_answer
-from mlnode.batch import Batch, Prefill, check_batches
+from mlnode.batch import Batch, Prefill
 from mlnode.cache_room import CacheRoom, Need
-from mlnode.model import Model, load_model, network_class, prepare_transformers
+from mlnode.loading import Prepared, load_and_warm_up
+from mlnode.model import Model, network_class, prepare_transformers
 from mlnode.poc_worker import lower_priority, memory_free_bytes, release_memory
 from mlnode.scoring import Judgement, open_judgement
 from mlnode.wire import Channel, Message
@@ -24,30 +23,6 @@ from mlnode.wire import Channel, Message
 # Answers are scored where nobody waits for an answer, else so seldom that it costs those a few percent.
 ROUNDS_PER_SCORE = 16
 SCORES_WAITING_MAX = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A model that lies in memory for the next `model_load` that asks for it."""
-
-    key: tuple[Any, ...]
-    model: Model
-    token_bytes: int
-
-    @staticmethod
-    def key_of(request: Message) -> tuple[Any, ...]:
-        return (request["folder"], request["dtype"], request["context_max"])
-
-
-def load_and_warm_up(request: Message, device: torch.device) -> tuple[Prepared, dict[str, float]]:
-    """The model that a request names, which answers soundly in batches, and the seconds of each phase."""
-    started = time.monotonic()
-    model = load_model(Path(request["folder"]), request["dtype"], request["context_max"], device)
-    loaded = time.monotonic()
-    # The first pass through each kernel is slow; nobody should wait for it.
-    token_bytes = check_batches(model.network)
-    phases = {"weights": loaded - started, "warm_up": time.monotonic() - loaded}
-    return Prepared(Prepared.key_of(request), model, token_bytes), phases
 
 
 class Engine(threading.Thread):
@@ -209,6 +184,7 @@ class Engine(threading.Thread):
             ids = self._model.encode_chat(prompt["messages"], add_generation_prompt=generation)
         else:
             special = request["add_special_tokens"]
+            self._model.check_chars(len(prompt["text"]))
             ids = self._model.tokenizer(prompt["text"], add_special_tokens=special)["input_ids"]
         return {"tokens": ids, "context": self._context()}
 
@@ -230,12 +206,19 @@ class Engine(threading.Thread):
             answer = open_answer(self._model, request)
             for group in answer.groups:
                 self._room.check(group.need)
-        except ValueError as error:
-            self._channel.fail(request_id, "invalid", str(error))
+        except Exception as error:  # noqa: BLE001 - a request that a library cannot read concerns nobody else
+            self._fail_reading(request_id, error)
             return
         self._answers[request_id] = answer
         self._waiting += answer.groups
         self._channel.reply(request_id, last=False, prompt_tokens=answer.usage()["prompt_tokens"])
+
+    def _fail_reading(self, request_id: int, error: Exception) -> None:
+        if isinstance(error, ValueError):
+            self._channel.fail(request_id, "invalid", str(error))
+        else:
+            # What a library says may quote the prompt.
+            self._channel.fail(request_id, "failed", f"it cannot be read: {type(error).__name__}")
 
     def _read_prompt(self, group: Group) -> None:
         """The next chunk of a prompt; at its end the first token of each of its choices."""
@@ -366,8 +349,8 @@ class Engine(threading.Thread):
             return
         try:
             judgement = open_judgement(self._model, request)
-        except ValueError as error:
-            self._channel.fail(request_id, "invalid", str(error))
+        except Exception as error:  # noqa: BLE001 - a request that a library cannot read concerns nobody else
+            self._fail_reading(request_id, error)
             return
         if judgement.tokens > self._room.tokens_max:
             message = f"{judgement.tokens} tokens are more than the {self._room.tokens_max} that memory holds"

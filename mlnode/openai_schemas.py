@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from mlnode.schemas import ModelName
 
@@ -17,6 +18,37 @@ TOKENS_MAX = 2**20
 COMPLETION_TOKENS_DEFAULT = 16
 
 
+# What vLLM heeds beyond OpenAI's fields, and the values that ask for nothing.
+BEYOND_OPENAI: dict[str, tuple[Any, ...]] = {
+    "top_k": (-1, 0),
+    "min_p": (0,),
+    "repetition_penalty": (1,),
+    "length_penalty": (1,),
+    "min_tokens": (0,),
+    "ignore_eos": (False,),
+    "use_beam_search": (False,),
+    "stop_token_ids": ([],),
+    "bad_words": ([],),
+    "allowed_token_ids": (),
+    "prompt_logprobs": (),
+    "structured_outputs": (),
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": ([],),
+    "guided_grammar": (),
+}
+
+
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair is JSON, yet no text: no tokenizer takes it."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise PydanticCustomError("no_text", "it holds a lone surrogate, which is no character")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+
+
 class Loose(BaseModel):
     """Unknown fields are kept for engines that know them; known ones are checked."""
 
@@ -25,12 +57,12 @@ class Loose(BaseModel):
 
 class ContentPart(Loose):
     type: Annotated[str, Field(max_length=40)]
-    text: str | None = None
+    text: Text | None = None
 
 
 class ChatMessage(Loose):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[ContentPart] | None = None
+    content: Text | list[ContentPart] | None = None
     tool_calls: list[dict[str, Any]] | None = None
 
     def plain(self) -> dict[str, str]:
@@ -89,6 +121,9 @@ class Generation(Loose):
         for name in ("presence_penalty", "frequency_penalty", "logit_bias"):
             if getattr(self, name):
                 yield f"{name}: this engine cannot change the model's probabilities"
+        for name, value in (self.model_extra or {}).items():
+            if name in BEYOND_OPENAI and value is not None and value not in BEYOND_OPENAI[name]:
+                yield f"{name}: this engine cannot do it"
 
 
 class ChatRequest(Generation):
@@ -128,8 +163,8 @@ class CompletionRequest(Generation):
     """POST /v1/completions"""
 
     prompt: (
-        str
-        | Annotated[list[str], Field(min_length=1, max_length=PROMPTS_MAX)]
+        Text
+        | Annotated[list[Text], Field(min_length=1, max_length=PROMPTS_MAX)]
         | Tokens
         | Annotated[list[Tokens], Field(min_length=1, max_length=PROMPTS_MAX)]
     )
@@ -174,7 +209,7 @@ class ScoreRequest(Loose):
     """A request as it was answered, and the answer that is to be judged."""
 
     request: AnyRequest
-    text: str
+    text: Text
     token_ids: Tokens
     top_logprobs: Annotated[int, Field(ge=0, le=TOP_LOGPROBS_MAX)] = 0
 
@@ -183,7 +218,7 @@ class TokenizeRequest(Loose):
     """POST /tokenize, in vLLM's words: {prompt} or {messages}."""
 
     model: ModelName | None = None
-    prompt: str | None = None
+    prompt: Text | None = None
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)] | None = None
     add_special_tokens: bool = True
     add_generation_prompt: bool = True

@@ -80,6 +80,11 @@ class InferenceUp(Wire):
     hf_commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")] | None = None
 
 
+def _is_kind(part: int | str) -> bool:
+    """Whether a part of an error's place is no field, but which of several types was tried."""
+    return isinstance(part, str) and (part == "str" or not part.replace("_", "").isalnum())
+
+
 def name_all(errors: Sequence[Any]) -> str:
     """One sentence of all that a request has wrong."""
     parts = []
@@ -87,6 +92,9 @@ def name_all(errors: Sequence[Any]) -> str:
         if error["type"] == "json_invalid":
             parts.append(f"the body is no JSON: {error['ctx']['error']} at character {error['loc'][-1]}")
             continue
-        place = ".".join(str(part) for part in error["loc"] if part != "body")
+        if error["type"] == "model_attributes_type" and error["loc"] == ("body",):
+            parts.append("the body is no JSON object, or Content-Type does not say application/json")
+            continue
+        place = ".".join(str(part) for part in error["loc"] if part != "body" and not _is_kind(part))
         parts.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
     return "; ".join(parts[:20]) + (f"; and {len(parts) - 20} more" if len(parts) > 20 else "")

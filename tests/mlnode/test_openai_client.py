@@ -170,6 +170,68 @@ def test_errors_are_the_clients_own_kinds_and_name_what_is_wrong(client: openai.
     assert client.models.retrieve(TINY).id == TINY
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/chat/completions", r'"messages":[{"role":"user","content":"\ud800"}]'),
+        ("/v1/chat/completions", r'"messages":[{"role":"user","content":[{"type":"text","text":"\ud800"}]}]'),
+        ("/v1/completions", r'"prompt":"\udfff"'),
+        ("/v1/completions", r'"prompt":["a","\udfff"]'),
+        ("/tokenize", r'"prompt":"\ud800"'),
+        ("/tokenize", r'"messages":[{"role":"user","content":"\ud800"}]'),
+        (
+            "/v1/chat/completions/score",
+            r'"request":{"model":"evergrid/tiny","prompt":"\ud800"},"text":"a","token_ids":[1]',
+        ),
+        (
+            "/v1/chat/completions/score",
+            r'"request":{"model":"evergrid/tiny","prompt":"a"},"text":"\ud800","token_ids":[1]',
+        ),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_and_the_model_stays_up(
+    node: Service, path: str, fields: str
+) -> None:
+    node.up()
+    pid = node.state()["compute"]["pid"]
+
+    content = '{"model":"evergrid/tiny",' + fields + "}"
+    answer = node.client.post(path, content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400, answer.text
+    assert "lone surrogate" in answer.json()["error"]["message"]
+    assert node.state()["compute"]["pid"] == pid
+    assert node.state()["model"] == TINY
+
+
+def test_what_vllm_would_heed_and_this_engine_does_not_is_refused_by_name(client: openai.OpenAI) -> None:
+    asked = {"top_k": 5, "ignore_eos": True, "guided_json": {"type": "object"}}
+    nothing = {"top_k": -1, "min_p": 0.0, "ignore_eos": False, "bad_words": []}
+
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model=TINY, messages=HELLO, max_tokens=1, extra_body=asked)
+    answer = client.chat.completions.create(model=TINY, messages=HELLO, max_tokens=1, extra_body=nothing)
+
+    assert all(name in caught.value.message for name in asked)
+    assert answer.usage is not None
+
+
+def test_a_body_that_does_not_say_that_it_is_json_is_refused_with_that_hint(node: Service) -> None:
+    answer = node.client.post("/v1/chat/completions", content=b'{"model":"evergrid/tiny"}')
+
+    assert answer.status_code == 400
+    assert "application/json" in answer.json()["error"]["message"]
+
+
+def test_to_count_the_tokens_of_a_text_far_beyond_the_context_is_refused(node: Service) -> None:
+    node.up()
+
+    answer = node.post("/tokenize", {"prompt": "word " * 1_000_000})
+
+    assert answer.status_code == 400
+    assert "5000000 characters" in answer.json()["error"]["message"]
+
+
 def test_without_a_model_the_client_learns_when_to_come_again(node: Service) -> None:
     with (
         openai.OpenAI(base_url=f"{node.url}/v1", api_key="none", max_retries=0) as client,
