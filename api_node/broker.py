@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 log = structlog.get_logger("api_node.broker")
 
 STATES = tuple(str(status) for status in NodeStatus)
-AWAY = (reasons_pb2.REASON_MAINTENANCE, reasons_pb2.REASON_DRAINING)
+AWAY = (reasons_pb2.REASON_MAINTENANCE, reasons_pb2.REASON_DRAINING, reasons_pb2.REASON_ADMIN_DISABLED)
 DISABLED_FACT = "nodes_disabled"
 DRAINED_FACT = "nodes_drained"
 
@@ -123,6 +123,8 @@ class Broker:
         )
         self._disabled: set[str] = set(json.loads(outbox.fact(DISABLED_FACT) or "[]"))
         self._drained: set[str] = set(json.loads(outbox.fact(DRAINED_FACT) or "[]"))
+        # Told of the model for which there is room again.
+        self.released: Callable[[str], object] = lambda _model_id: None
         self.nodes: dict[str, Node] = {}
         for config in nodes:
             self._add(config)
@@ -243,10 +245,11 @@ class Broker:
         chosen.worker.lock_count += 1
         return chosen
 
-    @staticmethod
-    def release_node(node: Node) -> None:
-        """A request has ended."""
+    def release_node(self, node: Node) -> None:
+        """A request has ended: there is room for another one."""
         node.worker.lock_count -= 1
+        if node.worker.serves:
+            self.released(node.worker.serves)
 
     @staticmethod
     def _can_take(node: Node, model_id: str) -> bool:

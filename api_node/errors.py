@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from api_node.breaker import Failure
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
+REASON_OF_FAILURE = {
+    Failure.BUSY: reasons_pb2.REASON_BUSY,
+    Failure.UNREACHABLE: reasons_pb2.REASON_UNREACHABLE,
+    Failure.FAILED: reasons_pb2.REASON_ENGINE_FAILED,
+    Failure.REFUSED: reasons_pb2.REASON_POLICY_REFUSED,
+}
 TYPES = {
     401: "authentication_error",
     402: "insufficient_quota",
@@ -44,6 +51,15 @@ class ApiError(Exception):
     def body(self) -> dict[str, Any]:
         """The error object that OpenAI's clients read."""
         return error_body(self.status, self.message, self.code)
+
+
+class ExecutorFailedError(ApiError):
+    """An executor did not answer, for a reason that is not the request's: another one may."""
+
+    def __init__(self, failure: Failure, message: str) -> None:
+        status = 502 if failure in {Failure.UNREACHABLE, Failure.REFUSED} else 503
+        super().__init__(status, message, reason=REASON_OF_FAILURE[failure], retry_after_s=2)
+        self.failure = failure
 
 
 def error_body(status: int, message: str, code: str = "") -> dict[str, Any]:

@@ -64,12 +64,15 @@ def read_headers(headers: Mapping[str, str]) -> ExecuteHeaders:
         raise ApiError(401, f"the headers cannot be read: {error}") from error
 
 
-def with_token_ids(raw: bytes) -> bytes:
-    """The body that makes an MLNode tell the ids of its tokens: validators re-execute those."""
-    body = json.loads(raw)
-    if body.get("return_token_ids") is True:
-        return raw
-    return canonical(body | {"return_token_ids": True})
+def node_body(call: ChatCall) -> bytes:
+    """The body that an MLNode gets: with it the node tells its tokens, by id and in number."""
+    body = json.loads(call.raw)
+    told: dict[str, object] = {"return_token_ids": True}
+    if call.stream:
+        told |= {"stream_options": {"include_usage": True}}
+    if all(body.get(name) == value for name, value in told.items()):
+        return call.raw
+    return canonical(body | told)
 
 
 class Executor:
@@ -83,6 +86,7 @@ class Executor:
         address: str,
         *,
         timeout_s: float,
+        first_byte_timeout_s: float | None = None,
         payloads: PayloadStore,
     ) -> None:
         self._payloads = payloads
@@ -91,6 +95,7 @@ class Executor:
         self._sender = sender
         self._address = address
         self._timeout_s = timeout_s
+        self._first_byte_timeout_s = first_byte_timeout_s
         self._seen: dict[str, int] = {}
 
     async def check(self, call: ChatCall, shown: ExecuteHeaders) -> None:
@@ -160,7 +165,8 @@ class Executor:
             headers={},
             timeout_s=self._timeout_s,
             on_end=on_end,
-            content=with_token_ids(call.raw),
+            content=node_body(call),
+            first_byte_timeout_s=self._first_byte_timeout_s,
         )
 
     def _record_finish(self, call: ChatCall, outcome: Outcome) -> None:

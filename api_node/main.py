@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import httpx2
 import structlog
 from fastapi import Depends
 from pydantic import ValidationError
@@ -141,18 +142,29 @@ def create(settings: Settings) -> ApiNode:
         public_key=public_key,
     )
     executor = Executor(
-        orchestrator, broker, sender, address, timeout_s=settings.request_timeout_s, payloads=payloads
+        orchestrator,
+        broker,
+        sender,
+        address,
+        timeout_s=settings.request_timeout_s,
+        first_byte_timeout_s=settings.first_byte_timeout_s,
+        payloads=payloads,
     )
     agent = TransferAgent(
         settings=settings,
         orchestrator=orchestrator,
-        broker=broker,
         executor=executor,
         sender=sender,
         key=key,
         address=address,
         metrics=metrics,
         payloads=payloads,
+        peers=httpx2.AsyncClient(
+            timeout=settings.request_timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+        ),
     )
     revalidator = Revalidator(
         reader=reader,
@@ -162,7 +174,7 @@ def create(settings: Settings) -> ApiNode:
         payloads=PayloadClient(reader, key, payloads),
         metrics=metrics,
     )
-    orchestrator.listeners += [revalidator.on_view, lambda view: payloads.prune(view.height)]
+    orchestrator.listeners += [agent.on_view, revalidator.on_view, lambda view: payloads.prune(view.height)]
     node = ApiNode(
         settings,
         chain,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -26,6 +26,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._breakers_shown: set[tuple[str, str]] = set()
         ProcessCollector(registry=self.registry)
         self._info("apinode_build", "Version of this API node", version=package_version())
         self._info("apinode_metrics_schema", "Version of names and labels", version=SCHEMA_VERSION)
@@ -48,6 +49,21 @@ class Metrics:
         )
         self.requests = self._counter("apinode_requests_total", "Chat requests", "model", "outcome", "reason")
         self.request_seconds = self._histogram("apinode_request_duration_seconds", "Whole chat requests")
+        self.attempts = self._counter(
+            "apinode_executor_attempts_total",
+            "What became of requests given to an executor",
+            "model",
+            "result",
+        )
+        self.queue_length = self._gauge(
+            "apinode_queue_length", "Requests that wait until somebody may serve them", "model"
+        )
+        self.breakers = self._gauge(
+            "apinode_breakers",
+            "Executors that are left alone after failures, or on probation",
+            "model",
+            "state",
+        )
         self.ttft_seconds = self._histogram("apinode_ttft_seconds", "Time to the first byte of an answer")
         self.tx_broadcast = self._counter(
             "apinode_tx_broadcast_total", "What became of messages", "msg", "result"
@@ -77,6 +93,14 @@ class Metrics:
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, registry=self.registry, buckets=LATENCY_BUCKETS_S)
+
+    def show_breakers(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """How many breakers of each model and state there are; the others are zero."""
+        for model_id, state in self._breakers_shown - set(counts):
+            self.breakers.labels(model_id, state).set(0)
+        for (model_id, state), count in counts.items():
+            self.breakers.labels(model_id, state).set(count)
+        self._breakers_shown |= set(counts)
 
     def show_node(self, node_id: str, state: str, states: Iterable[str], seconds: float) -> None:
         """One node's state as one-hot gauges."""

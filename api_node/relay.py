@@ -16,13 +16,16 @@ from typing import Any
 import httpx2
 import structlog
 
-from api_node.errors import ApiError
-from api_node.mlnode_client import refusal_text
-from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+from api_node.breaker import Failure
+from api_node.errors import ApiError, ExecutorFailedError
+from api_node.mlnode_client import BUSY_STATUSES, refusal_text
 
 log = structlog.get_logger("api_node.relay")
 
 CONNECT_TIMEOUT_S = 5.0
+# What an executor sends is read no further than this.
+ANSWER_BYTES_MAX = 32 * 2**20
+REFUSAL_BYTES_MAX = 64 * 2**10
 DONE_LINE = "data: [DONE]\n\n"
 CHAT, COMPLETIONS = "chat/completions", "completions"
 
@@ -88,10 +91,12 @@ async def relay(
     timeout_s: float,
     on_end: OnEnd,
     content: bytes = b"",
+    first_byte_timeout_s: float | None = None,
 ) -> Reply:
     """Asks and returns as soon as there is something to return; raises ApiError before the first byte.
 
-    `content` is sent where it is not `call.raw` that is asked.
+    It is an ExecutorFailedError where another executor may do better. `content` is sent where it is not
+    `call.raw` that is asked. A stream has to begin within `first_byte_timeout_s`.
 
     `on_end` is called exactly once: with what was answered, or None where it did not come to its end.
     """
@@ -102,7 +107,12 @@ async def relay(
     task = asyncio.create_task(pump.run(on_end))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
-    first = await queue.get()
+    try:
+        first = await asyncio.wait_for(queue.get(), first_byte_timeout_s if call.stream else None)
+    except TimeoutError:
+        task.cancel()
+        text = f"the executor did not begin to answer within {first_byte_timeout_s} s"
+        raise ExecutorFailedError(Failure.UNREACHABLE, text) from None
     if isinstance(first, ApiError):
         raise first
     if not call.stream:
@@ -142,7 +152,8 @@ class _Pump:
         self._http = http
         self._url = url
         self._call = call
-        self._headers = {"Content-Type": "application/json", **headers}
+        # Nothing is unpacked, so that what is read is never more than what was sent.
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
         self._timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
         self._queue = queue
         self._content = content
@@ -157,11 +168,12 @@ class _Pump:
             outcome = await self._read()
         except ApiError as error:
             self._queue.put_nowait(error)
-        except (httpx2.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             text = f"the executor did not answer: {type(error).__name__}: {error}".rstrip(": ")
-            self._queue.put_nowait(
-                ApiError(502, text, reason=reasons_pb2.REASON_UNREACHABLE, retry_after_s=2)
-            )
+            self._queue.put_nowait(ExecutorFailedError(Failure.UNREACHABLE, text))
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            text = f"the executor's answer cannot be read: {type(error).__name__}"
+            self._queue.put_nowait(ExecutorFailedError(Failure.FAILED, text))
         except Exception:
             log.exception("an answer was lost", inference_id=self._call.inference_id)
             self._queue.put_nowait(ApiError(500, "internal error", code="internal"))
@@ -176,17 +188,15 @@ class _Pump:
         )
         response = await self._http.send(request, stream=True)
         async with contextlib.aclosing(response):
-            if not response.is_success:
-                await response.aread()
-                raise _refusal(response)
+            if response.status_code != httpx2.codes.OK:
+                raise await _refusal(response)
             if self._call.stream:
                 await self._read_events(response)
             else:
-                await response.aread()
-                self._read_body(response.json())
+                self._read_body(json.loads(await _read_whole(response, ANSWER_BYTES_MAX)))
         if self._usage is None:
             return None
-        prompt, completion = (int(self._usage.get(f"{name}_tokens", 0)) for name in ("prompt", "completion"))
+        prompt, completion = (_count(self._usage.get(f"{name}_tokens")) for name in ("prompt", "completion"))
         return Outcome("".join(self._text), prompt, completion, tuple(self._token_ids))
 
     def _read_body(self, body: dict[str, Any]) -> None:
@@ -197,19 +207,22 @@ class _Pump:
         self._queue.put_nowait(body | {"id": self._call.inference_id})
 
     async def _read_events(self, response: httpx2.Response) -> None:
-        async for line in response.aiter_lines():
-            if not line.startswith("data:"):
+        async for line in _lines(response, ANSWER_BYTES_MAX):
+            if not line.startswith(b"data:"):
                 continue
-            payload = line.removeprefix("data:").strip()
-            if payload == "[DONE]":
+            payload = line.removeprefix(b"data:").strip()
+            if payload == b"[DONE]":
                 self._queue.put_nowait(DONE_LINE)
                 return
             self._read_chunk(json.loads(payload))
+        raise ExecutorFailedError(Failure.FAILED, "the executor's answer broke off")
 
     def _read_chunk(self, chunk: dict[str, Any]) -> None:
         if "error" in chunk:
             error = chunk["error"] if isinstance(chunk["error"], dict) else {}
-            raise ApiError(502, str(error.get("message") or "the executor failed"), code="executor_failed")
+            raise ExecutorFailedError(
+                Failure.FAILED, str(error.get("message") or "the executor failed")[:500]
+            )
         choices = chunk.get("choices") or []
         for choice in choices:
             self._text.append(_text(choice))
@@ -226,12 +239,51 @@ def _text(choice: dict[str, Any]) -> str:
     return said.get("content") or ""
 
 
-def _refusal(response: httpx2.Response) -> ApiError:
-    """The upstream's refusal as ours; what may be better elsewhere or later is a 503."""
-    text = refusal_text(response)
-    if response.status_code in {404, 408, 409, 429} or response.status_code >= 500:
-        return ApiError(503, text, reason=reasons_pb2.REASON_BUSY, retry_after_s=2)
-    return ApiError(response.status_code, text)
+def _count(value: Any) -> int:
+    """A number of tokens; raises ValueError where an executor says something else."""
+    if type(value) is not int or not 0 <= value < 2**32:
+        raise ValueError("usage is no count of tokens")
+    return value
+
+
+async def _read_whole(response: httpx2.Response, bytes_max: int) -> bytes:
+    """The body; raises ExecutorFailedError where it is larger."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > bytes_max:
+            raise ExecutorFailedError(Failure.FAILED, f"the answer is larger than {bytes_max} bytes")
+    return bytes(body)
+
+
+async def _lines(response: httpx2.Response, bytes_max: int) -> AsyncIterator[bytes]:
+    """The lines of the body, without their ends; raises ExecutorFailedError where all are larger."""
+    kept, total = bytearray(), 0
+    async for piece in response.aiter_bytes():
+        total += len(piece)
+        if total > bytes_max:
+            raise ExecutorFailedError(Failure.FAILED, f"the answer is larger than {bytes_max} bytes")
+        kept += piece
+        if b"\n" in piece:
+            *whole, rest = kept.split(b"\n")
+            kept = bytearray(rest)
+            for line in whole:
+                yield bytes(line)
+    yield bytes(kept)
+
+
+async def _refusal(response: httpx2.Response) -> ApiError:
+    """The upstream's refusal as ours: what the client itself is to mend keeps its status."""
+    status = response.status_code
+    body = await _read_whole(response, REFUSAL_BYTES_MAX)
+    text = refusal_text(httpx2.Response(status, content=body))
+    if status in {404, *BUSY_STATUSES}:
+        return ExecutorFailedError(Failure.BUSY, text)
+    if status in {401, 403}:
+        return ExecutorFailedError(Failure.REFUSED, text)
+    if status >= 500 or status < 400:
+        return ExecutorFailedError(Failure.FAILED, text)
+    return ApiError(status, text)
 
 
 async def drain_relays(grace_s: float) -> None:

@@ -83,6 +83,21 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field(default="console", description="console or json")
 
+    executor_order: str = Field(
+        default="throughput",
+        pattern="^(throughput|own_first)$",
+        description="who executes requests: drawn by throughput among all who may, or own nodes first",
+    )
+    queue_places_max: int = Field(
+        default=64, ge=1, description="most requests that wait for a model; more are refused with 429"
+    )
+    queue_wait_s: float = Field(
+        default=20.0, ge=0, description="how long a request may wait until somebody can serve it"
+    )
+    first_byte_timeout_s: float = Field(
+        default=120.0, gt=0, description="longest wait for the first byte of a stream before another is asked"
+    )
+
     @field_validator(
         "home",
         "keyring_home",

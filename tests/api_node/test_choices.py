@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from api_node.chat import CHOICES_MAX, read_request
+from api_node.chat_request import CHOICES_MAX, read_request
 from api_node.choices import single_bodies
 from api_node.errors import ApiError
 from api_node.execution import signed_headers

@@ -188,7 +188,9 @@ async def test_a_request_in_flight_ends_well_while_the_node_drains_and_others_ro
     async with (
         fleet({"alice1": slow, "bob1": other}) as urls,
         served(comet.app()) as rpc,
-        api_node(rpc, tmp_path / "alice", "alice", {"alice1": (urls["alice1"], X)}) as alice,
+        api_node(
+            rpc, tmp_path / "alice", "alice", {"alice1": (urls["alice1"], X)}, executor_order="own_first"
+        ) as alice,
         api_node(rpc, tmp_path / "bob", "bob", {"bob1": (urls["bob1"], X)}, public_port=port) as bob,
     ):
         node = alice.node.broker.nodes["alice1"]

@@ -115,7 +115,8 @@ async def test_a_network_registers_mines_validates_switches_and_serves_through_t
         await net.to(30)
         own, _, forwarded = (net.inference(reply.json()["id"]) for reply in replies)
         assert own.status == inference_pb2.INFERENCE_STATUS_FINISHED
-        assert (own.transferred_by, own.executed_by) == (ALICE, ALICE)
+        assert own.transferred_by == ALICE
+        assert own.executed_by in {ALICE, BOB}
         assert (forwarded.transferred_by, forwarded.executed_by) == (BOB, ALICE)
         assert forwarded.status == inference_pb2.INFERENCE_STATUS_FINISHED
         assert (forwarded.prompt_token_count, forwarded.completion_token_count) == (7, 4)

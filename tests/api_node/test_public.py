@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -33,8 +34,9 @@ TEXT = "To be or not."
 
 
 @contextlib.asynccontextmanager
-async def alone(tmp_path: Path, node: FakeMLNode) -> AsyncIterator[tuple[Comet, Running]]:
+async def alone(tmp_path: Path, node: FakeMLNode, **changes: Any) -> AsyncIterator[tuple[Comet, Running]]:
     """Alice's API node in epoch 0, in which her node n1 serves X, and bob, whom nobody reaches, Y."""
+    changes = {"queue_wait_s": 0.5} | changes
     genesis = [
         GenesisParticipant("alice", nodes=(GenesisNode("n1", (X,), 100),)),
         GenesisParticipant("bob", nodes=(GenesisNode("b1", (Y,), 100),)),
@@ -44,7 +46,7 @@ async def alone(tmp_path: Path, node: FakeMLNode) -> AsyncIterator[tuple[Comet, 
     async with (
         fleet({"n1": node}) as urls,
         served(comet.app()) as rpc,
-        api_node(rpc, tmp_path / "alice", "alice", {"n1": (urls["n1"], X)}) as running,
+        api_node(rpc, tmp_path / "alice", "alice", {"n1": (urls["n1"], X)}, **changes) as running,
     ):
         await wait_for(lambda: node.model == X)
         await wait_for(lambda: running.node.broker.nodes["n1"].worker.serves == X)
@@ -179,7 +181,7 @@ async def test_a_node_that_fails_makes_the_request_fail_with_a_reason(tmp_path: 
         reply = await running.chat(X)
 
     assert reply.status_code == 503
-    assert reply.json()["error"]["code"] == "busy"
+    assert reply.json()["error"]["code"] == "engine_failed"
     assert running.node.broker.in_flight == 0
 
 
@@ -317,7 +319,7 @@ async def test_the_admin_api_needs_its_token_and_changes_nodes(tmp_path: Path) -
 
     assert (refused.status_code, disabled.status_code, unknown.status_code) == (401, 200, 404)
     assert listed[0]["state"]["current_model"] == X
-    assert (chat.status_code, chat.json()["error"]["code"]) == (503, "model_loading")
+    assert (chat.status_code, chat.json()["error"]["code"]) == (503, "admin_disabled")
     assert added.status_code == 400
     assert "no/a, no/b" in added.json()["error"]["message"]
     assert removed.status_code == 200
