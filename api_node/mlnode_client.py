@@ -20,6 +20,7 @@ class FailureKind(StrEnum):
     BUSY = "busy"  # it cannot do it now
     POLICY = "policy"  # it refuses what is asked, and will do so again
     NODE = "node"  # it tried and failed
+    CHAIN = "chain"  # what it needs of the chain is not there
 
 
 REASON_OF_KIND = {
@@ -27,6 +28,7 @@ REASON_OF_KIND = {
     FailureKind.BUSY: reasons_pb2.REASON_BUSY,
     FailureKind.POLICY: reasons_pb2.REASON_POLICY_REFUSED,
     FailureKind.NODE: reasons_pb2.REASON_ENGINE_FAILED,
+    FailureKind.CHAIN: reasons_pb2.REASON_CHAIN_UNREACHABLE,
 }
 # What a hub can be asked for: a whole commit of a repository.
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
@@ -91,6 +93,11 @@ class MLNodeClient:
         self._http = http
         self._timeout_s = timeout_s
         self._load_timeout_s = load_timeout_s
+
+    @property
+    def command_timeout_s(self) -> float:
+        """The longest wait for a command that loads, or lets running answers end."""
+        return self._load_timeout_s
 
     async def report(self) -> NodeReport:
         """GET /state; raises MLNodeError."""

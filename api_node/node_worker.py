@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import structlog
 
@@ -15,6 +14,7 @@ from api_node.intents import Intent, NodeStatus, Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError, NodeReport
 from api_node.node_config import NodeConfig
+from api_node.node_state import Command, Current, Served, next_command, status_of, target
 from api_node.timeline import Asker, Kind, Timeline
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
@@ -29,78 +29,8 @@ BACKOFF_MAX_S = {
     FailureKind.BUSY: 2.0,
     FailureKind.POLICY: 15.0,
     FailureKind.NODE: 8.0,
+    FailureKind.CHAIN: 2.0,
 }
-
-
-class Command(StrEnum):
-    """What a worker can ask of its MLNode."""
-
-    STOP = "stop"
-    INFERENCE_DOWN = "inference_down"
-    INFERENCE_UP = "inference_up"
-    POW_STOP = "pow_stop"
-    POW_GENERATE = "pow_generate"
-    POW_VALIDATE = "pow_validate"
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """What a node does, since when, and why it is not what it should be."""
-
-    status: NodeStatus = NodeStatus.UNKNOWN
-    model_id: str = ""
-    puzzle: Puzzle | None = None
-    reason: reasons_pb2.Reason = reasons_pb2.REASON_UNSPECIFIED
-    text: str = ""
-    since: float = field(default_factory=time.time)
-
-
-Served = tuple[str, tuple[str, ...]]
-
-
-def next_command(intent: Intent, report: NodeReport, served: Served | None) -> Command | None:
-    """The one command that brings a node nearer to its intent; None where it is there.
-
-    `served` is what this process asked the node to serve, None where it does not know.
-    """
-    if intent.status == NodeStatus.INFERENCE:
-        return _toward_inference(intent, report, served)
-    if intent.status == NodeStatus.STOPPED:
-        return None if report.state == "STOPPED" else Command.STOP
-    if intent.status == NodeStatus.POC_GENERATE:
-        if _holds(report, intent.puzzle) and report.pow_status == "GENERATING":
-            return None
-        return Command.INFERENCE_DOWN if report.state == "INFERENCE" else Command.POW_GENERATE
-    if _holds(report, intent.puzzle) and report.pow_status in {"VALIDATING", "IDLE"}:
-        return None
-    return Command.POW_VALIDATE
-
-
-def _toward_inference(intent: Intent, report: NodeReport, served: Served | None) -> Command | None:
-    loaded = report.pow_status != "NOT_LOADED"
-    if loaded and (report.pow_status == "GENERATING" or not _holds(report, intent.puzzle)):
-        return Command.POW_STOP
-    if report.model != intent.model_id or served != (intent.model_id, intent.args):
-        return Command.INFERENCE_UP
-    if intent.puzzle and not loaded:
-        return Command.POW_VALIDATE
-    return None
-
-
-def _holds(report: NodeReport, puzzle: Puzzle | None) -> bool:
-    return puzzle is not None and (report.pow_seed, report.pow_height) == (
-        puzzle.poc_seed,
-        puzzle.height_start,
-    )
-
-
-def status_of(report: NodeReport) -> NodeStatus:
-    """The state that a report tells of."""
-    if report.state == "INFERENCE":
-        return NodeStatus.INFERENCE
-    if report.state == "STOPPED":
-        return NodeStatus.STOPPED
-    return NodeStatus.POC_GENERATE if report.pow_status == "GENERATING" else NodeStatus.POC_VALIDATE
 
 
 # Who stands behind an intent; behind every other the chain does.
@@ -127,6 +57,7 @@ class NodeWorker:
         self.client = client
         self.timeline = timeline or Timeline()
         self.intent: Intent | None = None
+        self.intended_since = 0.0
         self.current = Current()
         self.lock_count = 0
         # Answers of others that it judges or that wait for it to do so, one at a time.
@@ -141,6 +72,7 @@ class NodeWorker:
         self._wake = asyncio.Event()
         self._step: asyncio.Task[bool] | None = None
         self._preparing: asyncio.Task[None] | None = None
+        self._prepared: Served | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -160,10 +92,11 @@ class NodeWorker:
         """Sets what the node should do; equal intents change nothing."""
         before, self.intent = self.intent, intent
         self._record_intent(before, intent)
-        if before is not None and _target(before) == _target(intent):
+        if before is not None and target(before) == target(intent):
             if self.current.reason == before.reason:
                 self.current = replace(self.current, reason=intent.reason)
             return
+        self.intended_since = time.time()
         self.reached.clear()
         self._failures, self.backoff_until = 0, 0.0
         log.info(
@@ -174,8 +107,14 @@ class NodeWorker:
             reason=reason_word(intent.reason),
             by=intent.height_deadline or None,
         )
+        self._overtake(intent)
+
+    def _overtake(self, intent: Intent) -> None:
+        """A new target waits for nothing: looks, commands and loads ahead that it does not need end now."""
         if self._step and not self._step.done():
             self._step.cancel()
+        if self._preparing and Served.of(intent) not in (self._prepared, self._served):
+            self._preparing.cancel()
         self._wake.set()
 
     def wake(self) -> None:
@@ -193,8 +132,8 @@ class NodeWorker:
         return None if self.current.status == NodeStatus.POC_GENERATE else self.current.puzzle
 
     def report_failure(self, error: MLNodeError) -> None:
-        """Somebody else's call to the node failed; of one in maintenance that is no news."""
-        if self.current.status == NodeStatus.MAINTENANCE:
+        """Somebody else's call to the node failed; that is stale where the node does not serve any more."""
+        if self.current.status != NodeStatus.INFERENCE:
             return
         self._fail(error)
         self._wake.set()
@@ -260,6 +199,8 @@ class NodeWorker:
 
     async def _execute(self, command: Command, intent: Intent) -> None:
         started, result = time.monotonic(), "error"
+        until = time.time() + self.client.command_timeout_s
+        self.current = replace(self.current, command=str(command), deadline=until)
         try:
             await self._call(command, intent)
             result = "ok"
@@ -267,6 +208,7 @@ class NodeWorker:
             result = "superseded"
             raise
         finally:
+            self.current = replace(self.current, command="", deadline=0.0)
             self._metrics.reconcile.labels(self.node.id, str(command), result).inc()
             seconds = round(time.monotonic() - started, 3)
             self.timeline.record(
@@ -284,7 +226,7 @@ class NodeWorker:
         if command == Command.INFERENCE_UP:
             self._served = None
             await client.inference_up(intent.model_id, intent.args, intent.hf_repo, intent.hf_commit)
-            self._served = (intent.model_id, intent.args)
+            self._served = Served.of(intent)
         elif command in {Command.POW_GENERATE, Command.POW_VALIDATE}:
             assert intent.puzzle is not None
             phase = "generate" if command == Command.POW_GENERATE else "validate"
@@ -298,6 +240,7 @@ class NodeWorker:
 
     def prepare(self, intent: Intent) -> None:
         """Has the node load the intent's model ahead; that it could not is only logged."""
+        self._prepared = Served.of(intent)
         if self._preparing is not None:
             self._preparing.cancel()
         self._preparing = asyncio.create_task(self._prepare(intent), name=f"prepare {self.node.id}")
@@ -329,9 +272,7 @@ class NodeWorker:
         before = self.current
         changed = (before.status, before.model_id) != (current.status, current.model_id)
         since = current.since if changed else before.since
-        self.current = Current(
-            current.status, current.model_id, current.puzzle, current.reason, current.text, since
-        )
+        self.current = replace(current, since=since)
         if changed:
             self._record_state(before, current)
             log.info(
@@ -373,13 +314,14 @@ class NodeWorker:
         self._failures += 1
         wait_s = min(BACKOFF_FIRST_S * 2 ** (self._failures - 1), BACKOFF_MAX_S[error.kind])
         self.backoff_until = time.monotonic() + wait_s
-        if error.kind == FailureKind.BUSY:
-            current = self.current
-            self._become(Current(current.status, current.model_id, current.puzzle, error.reason, str(error)))
+        said = replace(self.current, reason=error.reason, text=str(error), deadline=time.time() + wait_s)
+        if error.kind in {FailureKind.BUSY, FailureKind.CHAIN}:
+            # The node goes on with what it does.
+            self._become(said)
         else:
             if error.kind == FailureKind.HOST:
                 self._served = None
-            self._become(Current(NodeStatus.FAILED, "", None, error.reason, str(error)))
+            self._become(replace(said, status=NodeStatus.FAILED, model_id="", puzzle=None, since=time.time()))
         log.info(
             "waiting for the node",
             node_id=self.node.id,
@@ -389,14 +331,9 @@ class NodeWorker:
         )
 
 
-def _target(intent: Intent) -> tuple[object, ...]:
-    """What of an intent the node itself must do."""
-    return (intent.status, intent.model_id, intent.args, intent.puzzle)
-
-
 def _announced(intent: Intent) -> tuple[object, ...]:
     """What of an intent is told to people."""
-    return (*_target(intent), intent.admits, intent.reason)
+    return (*target(intent), intent.admits, intent.reason)
 
 
 def _drains(intent: Intent) -> bool:

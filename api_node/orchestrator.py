@@ -13,7 +13,7 @@ from api_node.broker import Broker
 from api_node.chain import BlockWatcher, ChainReader
 from api_node.intents import Puzzle
 from api_node.metrics import Metrics
-from api_node.mlnode_client import MLNodeClient
+from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError
 from api_node.outbox import Outbox
 from api_node.phases import (
     Done,
@@ -202,12 +202,13 @@ class Orchestrator:
     async def init_request(self, puzzle: Puzzle, node_id: str) -> dict[str, object]:
         """The body of /pow/init for one node: puzzle, first nonce, and where results go."""
         stage, view = self.collector.stage, self.view
-        assert view is not None
-        record = view.upcoming
-        params = stage.params if stage else None
+        record = view.upcoming if view else None
+        params = stage.params if stage and stage.height_start == puzzle.height_start else None
         if record is not None and record.height_start == puzzle.height_start:
             params = record.params.poc
-        assert params is not None, "a node is asked for a puzzle that no view had"
+        if params is None:
+            text = f"the PoC of height {puzzle.height_start} is not what the chain tells of now"
+            raise MLNodeError(FailureKind.CHAIN, text)
         return {
             "node_id": node_id,
             "block_hash": puzzle.poc_seed,

@@ -31,6 +31,8 @@ class FakeMLNode:
     nonces_max: int = 10**9
     lie: int = 0
     fail: dict[str, int] = field(default_factory=dict)
+    # Paths that do not answer as long as they stand here.
+    hang: set[str] = field(default_factory=set)
     cannot_validate: bool = False
     # Nonces that it found and that no callback has taken.
     unsent: int = 0
@@ -66,6 +68,7 @@ class FakeMLNode:
 
         @app.get("/api/v1/state")
         async def state() -> dict[str, Any]:
+            await self._hang("state")
             self._refuse("state")
             status: dict[str, Any] = {"status": self.pow_status, "nonces_unsent": self.unsent}
             if self.pow:
@@ -76,6 +79,9 @@ class FakeMLNode:
         async def command(path: str, request: Request) -> Any:
             raw = await request.body()
             body = json.loads(raw) if raw else {}
+            if path in self.hang:
+                self.calls.append((path, body))
+                await self._hang(path)
             self._refuse(path)
             if path != "pow/validate":
                 self.calls.append((path, body))
@@ -100,6 +106,10 @@ class FakeMLNode:
             return self._score(await request.json())
 
         return app
+
+    async def _hang(self, path: str) -> None:
+        while path in self.hang:  # noqa: ASYNC110 - a node that hangs tells nobody
+            await asyncio.sleep(0.02)
 
     def _refuse(self, path: str) -> None:
         if status := self.fail.get(path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,7 +15,8 @@ from api_node.intents import Intent, NodeStatus, Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError, NodeReport
 from api_node.node_config import NodeConfig, parse_nodes
-from api_node.node_worker import Command, NodeWorker, next_command
+from api_node.node_state import Command, Served, next_command
+from api_node.node_worker import BACKOFF_MAX_S, NodeWorker
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 from tests.api_node.mlnodes import FakeMLNode
 from tests.api_node.serving import served, wait_for
@@ -24,6 +27,7 @@ PUZZLE, LATER = Puzzle(40, "ab" * 32), Puzzle(70, "cd" * 32)
 GENERATE = Intent(NodeStatus.POC_GENERATE, puzzle=PUZZLE)
 VALIDATE = Intent(NodeStatus.POC_VALIDATE, puzzle=PUZZLE)
 SERVE = Intent(NodeStatus.INFERENCE, model_id="org/x", args=("--seed", "1"), admits=True)
+MAINTENANCE = Intent(NodeStatus.MAINTENANCE, reasons_pb2.REASON_MAINTENANCE)
 OTHER = Intent(NodeStatus.INFERENCE, model_id="org/y", admits=True)
 
 
@@ -50,6 +54,11 @@ async def working(node: FakeMLNode) -> AsyncIterator[NodeWorker]:
             yield worker
         finally:
             await worker.close()
+
+
+def preparing_is_over(worker: NodeWorker) -> bool:
+    """Whether nobody waits for the load ahead any more."""
+    return worker._preparing is None or worker._preparing.done()
 
 
 async def test_a_worker_leads_its_node_through_a_whole_poc() -> None:
@@ -167,7 +176,7 @@ def _report(**fields: object) -> NodeReport:
 
 
 _SEED = {"pow_seed": PUZZLE.poc_seed, "pow_height": PUZZLE.height_start}
-_UP = ("org/x", ("--seed", "1"))
+_UP = Served("org/x", ("--seed", "1"))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +184,14 @@ _UP = ("org/x", ("--seed", "1"))
     [
         (SERVE, _report(state="INFERENCE", model="org/x"), _UP, None),
         (SERVE, _report(state="INFERENCE", model="org/x"), None, Command.INFERENCE_UP),
-        (SERVE, _report(state="INFERENCE", model="org/x"), ("org/x", ()), Command.INFERENCE_UP),
+        (SERVE, _report(state="INFERENCE", model="org/x"), Served("org/x"), Command.INFERENCE_UP),
+        # Of the same name and at another commit it is another model.
+        (
+            replace(SERVE, hf_commit="c0"),
+            _report(state="INFERENCE", model="org/x"),
+            _UP,
+            Command.INFERENCE_UP,
+        ),
         (SERVE, _report(state="POW", pow_status="GENERATING", **_SEED), None, Command.POW_STOP),
         (SERVE, _report(state="POW", pow_status="IDLE", **_SEED), None, Command.POW_STOP),
         (GENERATE, _report(state="INFERENCE", model="org/x"), _UP, Command.INFERENCE_DOWN),
@@ -188,7 +204,7 @@ _UP = ("org/x", ("--seed", "1"))
     ],
 )
 async def test_the_next_command_follows_from_intent_and_report(
-    intent: Intent, report: NodeReport, known: tuple[str, tuple[str, ...]] | None, command: Command | None
+    intent: Intent, report: NodeReport, known: Served | None, command: Command | None
 ) -> None:
     assert next_command(intent, report, known) == command
 
@@ -209,3 +225,133 @@ async def test_a_node_is_asked_to_load_the_next_model_with_its_repository_and_go
     assert node.calls[1][1] == {"model": "org/y", "additional_args": ["--seed", "1"]} | where
     assert node.calls[2][1] == {"model": "org/y", "additional_args": ["--seed", "1"]}
     assert (node.prepared, node.model) == ("org/y", "org/x")
+
+
+async def test_a_new_intent_overtakes_a_look_at_a_node_that_does_not_answer() -> None:
+    node = FakeMLNode()
+
+    async with working(node) as worker:
+        worker.intend(SERVE)
+        await wait_for(worker.reached.is_set)
+        node.hang.add("state")
+        worker.wake()
+        await asyncio.sleep(0.1)
+        worker.intend(MAINTENANCE)  # stops the node without a look
+        await wait_for(lambda: node.names()[-1] == "stop", 1)
+        node.hang.clear()
+
+    assert node.state == "STOPPED"
+
+
+@pytest.mark.parametrize(("intent", "path"), [(GENERATE, "inference/down"), (MAINTENANCE, "stop")])
+async def test_a_switch_overtakes_a_load_ahead_and_a_command_of_the_former_intent(
+    intent: Intent, path: str
+) -> None:
+    node = FakeMLNode(hang={"inference/prepare"})
+
+    async with working(node) as worker:
+        worker.intend(SERVE)
+        await wait_for(worker.reached.is_set)
+        node.hang.add("inference/up")
+        worker.prepare(OTHER)
+        await wait_for(lambda: "inference/prepare" in node.names())
+        worker.intend(OTHER)
+        await wait_for(lambda: node.names()[-1] == "inference/up")
+        assert not preparing_is_over(worker)
+        worker.intend(intent)
+        await wait_for(lambda: node.names()[-1] == path, 1)
+        over = await wait_for(lambda: preparing_is_over(worker), 1)
+        assert worker.serves != OTHER.model_id
+        node.hang.clear()
+
+    assert over
+    results = [each["to"] for each in worker.timeline.entries("n1") if each["kind"] == "command"]
+    assert "superseded" in results
+
+
+async def test_a_load_ahead_goes_on_while_its_node_keeps_serving_what_it_serves() -> None:
+    node = FakeMLNode(hang={"inference/prepare"})
+
+    async with working(node) as worker:
+        worker.intend(SERVE)
+        await wait_for(worker.reached.is_set)
+        worker.prepare(OTHER)
+        await wait_for(lambda: "inference/prepare" in node.names())
+        worker.intend(replace(SERVE, puzzle=PUZZLE))
+        await wait_for(lambda: "pow/init/validate" in node.names())
+        assert not preparing_is_over(worker)
+        node.hang.clear()
+        await wait_for(lambda: node.prepared == OTHER.model_id)
+
+
+async def test_a_failed_request_of_a_former_stage_says_nothing_of_the_present_one() -> None:
+    node = FakeMLNode()
+
+    async with working(node) as worker:
+        worker.intend(GENERATE)
+        await wait_for(worker.reached.is_set)
+        worker.report_failure(MLNodeError(FailureKind.HOST, "the connection was reset"))
+
+        assert worker.current.status == NodeStatus.POC_GENERATE
+
+
+async def test_what_is_missing_of_the_chain_is_waited_for_and_is_not_the_nodes_failure() -> None:
+    node, known = FakeMLNode(), False
+
+    async def asks_the_chain(puzzle: Puzzle, node_id: str) -> dict[str, object]:
+        if not known:
+            raise MLNodeError(FailureKind.CHAIN, "the PoC of height 40 is not known")
+        return await init_request(puzzle, node_id)
+
+    async with working(node) as worker:
+        worker._init_request = asks_the_chain
+        worker.intend(GENERATE)
+        await wait_for(lambda: worker.current.reason == reasons_pb2.REASON_CHAIN_UNREACHABLE)
+        assert worker.current.status == NodeStatus.STOPPED
+        known = True
+        await wait_for(worker.reached.is_set)
+
+    assert node.names() == ["pow/init/generate"]
+
+
+async def test_intended_and_current_state_say_since_when_and_until_when() -> None:
+    node, before = FakeMLNode(hang={"inference/up"}), time.time()
+
+    async with working(node) as worker:
+        worker.intend(replace(SERVE, height_deadline=70))
+        await wait_for(lambda: worker.current.command)
+        doing = worker.current
+        node.fail["inference/up"] = 500
+        node.hang.clear()
+        await wait_for(lambda: worker.current.status == NodeStatus.FAILED)
+        failed = worker.current
+        node.fail.clear()
+        await wait_for(worker.reached.is_set)
+        reached = worker.current
+
+    assert worker.intent is not None
+    assert worker.intent.height_deadline == 70
+    assert before <= worker.intended_since <= doing.since <= failed.since <= reached.since
+    assert (doing.status, doing.command) == (NodeStatus.STOPPED, "inference_up")
+    # The loading is given up after five seconds; what failed is tried again soon.
+    assert 3 < doing.deadline - before < 8
+    assert failed.since < failed.deadline < failed.since + 1
+    assert (reached.command, reached.deadline) == ("", 0)
+
+
+@pytest.mark.parametrize("kind", list(FailureKind))
+async def test_the_waits_after_failures_double_to_the_bound_of_their_kind_and_end_with_a_new_intent(
+    kind: FailureKind,
+) -> None:
+    async with working(FakeMLNode(hang={"state"})) as worker:
+        worker.intend(SERVE)
+        waits = []
+        for _ in range(9):
+            begin = time.monotonic()
+            worker._fail(MLNodeError(kind, "no"))
+            waits.append(round(worker.backoff_until - begin, 2))
+        worker.intend(GENERATE)
+
+        assert waits[:3] == [0.25, 0.5, 1.0]
+        assert waits[-1] == BACKOFF_MAX_S[kind]
+        assert worker.backoff_until == 0
