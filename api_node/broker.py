@@ -148,10 +148,8 @@ class Broker:
         former = self.nodes.get(config.id)
         node = self._add(config)
         if former is not None:
-            former.worker.client = node.worker.client
-            former.worker.node = config
+            former.worker.replace_node(config, node.worker.client)
             node.worker = former.worker
-            node.worker.wake()
         else:
             node.worker.start()
         self._save()
@@ -322,6 +320,7 @@ class Broker:
                 "intended_status": str(intent.status) if intent else None,
                 "intended_model": intent.model_id if intent else None,
                 "intended_reason": reason_word(intent.reason) if intent else None,
+                "intended_since": node.worker.intended_since,
                 "height_deadline": intent.height_deadline if intent else 0,
                 "admits": bool(intent and intent.admits),
                 "current_status": str(current.status),
@@ -329,6 +328,8 @@ class Broker:
                 "reason": reason_word(current.reason),
                 "text": current.text,
                 "since": current.since,
+                "deadline": current.deadline,
+                "command": current.command,
                 "lock_count": node.worker.lock_count,
                 "epoch_models": sorted(node.epoch_models or {}),
                 "timeslot_allocation": {

@@ -117,6 +117,11 @@ class NodeWorker:
             self._preparing.cancel()
         self._wake.set()
 
+    def replace_node(self, node: NodeConfig, client: MLNodeClient) -> None:
+        """The operator changed where or what the node is: what it serves there is not known."""
+        self.node, self.client, self._served = node, client, None
+        self.wake()
+
     def wake(self) -> None:
         """Looks at the node again now."""
         self._wake.set()

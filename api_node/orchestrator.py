@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import structlog
 from google.protobuf import json_format
 
+from api_node import epoch_data
 from api_node.broker import Broker
 from api_node.chain import BlockWatcher, ChainReader
 from api_node.intents import Puzzle
@@ -17,6 +18,7 @@ from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError
 from api_node.outbox import Outbox
 from api_node.phases import (
     Done,
+    Plan,
     StageAction,
     handle_phase_transitions,
     intent_to_prepare,
@@ -38,6 +40,8 @@ log = structlog.get_logger("api_node.orchestrator")
 
 DONE_FACT = "stages_done"
 RETRY_S = 0.25
+# Without a word of the chain for so long after the start nodes serve what the disk says.
+CHAIN_AWAY_S = 5.0
 # Fields of PocParams that are the chain's business alone.
 NOT_THE_PUZZLE = ("inline_batches", "committed_batches", "validation_slots")
 
@@ -82,6 +86,10 @@ class Orchestrator:
     async def run(self) -> None:
         """Until it is cancelled."""
         height = 0
+        try:
+            await asyncio.wait_for(self.watcher.newer_than(0), CHAIN_AWAY_S)
+        except TimeoutError:
+            self._serve_without_chain()
         while True:
             height = await process_new_block_event(self, await self._next_height(height))
 
@@ -97,6 +105,16 @@ class Orchestrator:
         self._again.clear()
         return max(self.watcher.height, height)
 
+    def _serve_without_chain(self) -> None:
+        """A node that no view has given an intent yet serves what the last epoch data on disk say."""
+        kept = epoch_data.load(self._outbox)
+        waiting = [facts for facts in self.broker.facts() if facts.node_id not in self.broker.intents()]
+        if kept is None or not waiting:
+            return
+        log.info("serving by epoch data on disk", reason="chain_unreachable", height=kept.height)
+        self.broker.update(kept.data)
+        self.broker.apply(Plan(epoch_data.intents_without_chain(kept, waiting)))
+
     def look_again(self) -> None:
         """Something other than a block changed what is to be done."""
         self._again.set()
@@ -109,8 +127,11 @@ class Orchestrator:
         assert view is not None
         self.sender.on_block(view.height)
         if self.watcher.catching_up:
-            return  # what the chain said long ago is nothing to act upon
+            # What the chain said long ago is nothing to act upon.
+            self._serve_without_chain()
+            return
         self.broker.update(view.effective)
+        epoch_data.keep(self._outbox, view)
         plan = handle_phase_transitions(view, self.broker.facts(), self._done)
         if (opening := self._opening(plan.actions)) is not None:
             # Nodes ask where to begin, so this stands before their intents.

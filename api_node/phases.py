@@ -134,21 +134,21 @@ def node_intent(view: ChainView, node: NodeFacts) -> Intent:
         return Intent(NodeStatus.STOPPED, reasons_pb2.REASON_ADMIN_DISABLED)
     at = view.heights
     if at is None or view.upcoming is None:
-        return _serve(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=True)
+        return intent_of_slot(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=True)
     holds_slot = view.effective.model_of(node.node_id, epochs_pb2.POC_SLOT) is not None
     if not view.upcoming.poc_seed:
         # One block before the PoC: who will mine takes nothing new and finishes what it began.
-        intent = _serve(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=holds_slot)
+        intent = intent_of_slot(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=holds_slot)
         return intent if holds_slot else _because(intent, reasons_pb2.REASON_DRAINING)
     if holds_slot:
-        intent = _serve(view.effective, node, epochs_pb2.POC_SLOT, admits=True)
+        intent = intent_of_slot(view.effective, node, epochs_pb2.POC_SLOT, admits=True)
         return _because(intent, reasons_pb2.REASON_PRESERVED)
     if view.height >= at.end and view.serves_validation(node.node_id):
         return _serve_again(view, node, at)
     if view.next_group is not None:
         # In the last block of the period a start lands where the former group's PRE_POC_SLOT is in force.
         admits = view.slot_next == epochs_pb2.PRE_POC_SLOT
-        intent = _serve(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=admits)
+        intent = intent_of_slot(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=admits)
         return intent if admits else _because(intent, reasons_pb2.REASON_STAGE_CHANGE)
     return _mine(view, node, at)
 
@@ -156,7 +156,7 @@ def node_intent(view: ChainView, node: NodeFacts) -> Intent:
 def _serve_again(view: ChainView, node: NodeFacts, at: StageHeights) -> Intent:
     """Its model until the switch, and beside it, at low priority, the samples of others while they count."""
     assert view.upcoming is not None
-    intent = _serve(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=True)
+    intent = intent_of_slot(view.effective, node, epochs_pb2.PRE_POC_SLOT, admits=True)
     puzzle = Puzzle(at.start, view.upcoming.poc_seed.hex()) if view.height < at.validation_end else None
     again = replace(intent, puzzle=puzzle, height_deadline=at.validation_end if puzzle else 0)
     return _because(again, reasons_pb2.REASON_SERVES_VALIDATION)
@@ -195,7 +195,7 @@ def _because(intent: Intent, reason: reasons_pb2.Reason) -> Intent:
     return replace(intent, reason=reason) if intent.status == NodeStatus.INFERENCE else intent
 
 
-def _serve(data: EpochData, node: NodeFacts, slot: epochs_pb2.TimeSlot, *, admits: bool) -> Intent:
+def intent_of_slot(data: EpochData, node: NodeFacts, slot: epochs_pb2.TimeSlot, *, admits: bool) -> Intent:
     """Serves the model of the slot; configured ones only while there is no epoch data at all."""
     local = dict(node.models)
     model_id = data.model_of(node.node_id, slot)
@@ -222,7 +222,7 @@ def intent_to_prepare(view: ChainView, node: NodeFacts) -> Intent | None:
     now = view.effective.model_of(node.node_id, epochs_pb2.POC_SLOT)
     if view.next_group is None or now is None or not node.enabled:
         return None
-    intent = _serve(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=False)
+    intent = intent_of_slot(view.next_group, node, epochs_pb2.PRE_POC_SLOT, admits=False)
     return intent if intent.status == NodeStatus.INFERENCE and intent.model_id != now else None
 
 
