@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES_MAX = 64 * 1024
+# Bodies that are held at once, in bodies of the greatest size: once read, each takes several times as much.
+BODIES_MAX = 8
+RETRY_AFTER_S = 2
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -80,12 +83,55 @@ class Limits:
     token: str | None
 
 
+class BodyError(Exception):
+    """A body that is not taken."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(slots=True)
+class Bodies:
+    """How many bytes of bodies are held by all requests that run."""
+
+    bytes_max: int
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Held:
+    """One request's share of them."""
+
+    all: Bodies
+    body_max: int
+    is_counted: bool
+    bytes: int = 0
+
+    def take(self, count: int) -> None:
+        """So many bytes more; BodyError where they are too many for one, or for all together."""
+        if self.bytes + count > self.body_max:
+            raise BodyError(413, f"the body is larger than {self.body_max} bytes")
+        if self.is_counted and self.all.bytes + count > self.all.bytes_max:
+            raise BodyError(
+                503, f"the bodies that are held reach {self.all.bytes_max} bytes; try again later"
+            )
+        self.bytes += count
+        self.all.bytes += count
+
+    def give_back(self) -> None:
+        self.all.bytes -= self.bytes
+        self.bytes = 0
+
+
 class LimitsMiddleware:
     """Checks the token, reads the body within its deadline and cap, then runs the app within its own."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
         self._limits = limits
+        self._bodies = Bodies(BODIES_MAX * limits.body_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,16 +141,16 @@ class LimitsMiddleware:
         if is_own and not self._is_allowed(scope):
             await _refuse(scope, send, 401, "a bearer token is needed: Authorization: Bearer ...")
             return
+        # Who steers the node is never refused for the bodies of others.
+        held = Held(self._bodies, body_max=self._limits.body_bytes_max, is_counted=not is_own)
         try:
-            body = await asyncio.wait_for(self._read(scope, receive), self._limits.body_timeout_s)
-        except TimeoutError:
-            await _refuse(scope, send, 408, f"the body did not come within {self._limits.body_timeout_s:g} s")
-            return
-        if body is None:
-            await _refuse(scope, send, 413, f"the body is larger than {self._limits.body_bytes_max} bytes")
-            return
-        timeout_s = self._limits.switch_timeout_s if is_own else self._limits.answer_timeout_s
-        await self._run(scope, _replay(body, receive), send, timeout_s)
+            body = await self._read(scope, receive, held)
+            timeout_s = self._limits.switch_timeout_s if is_own else self._limits.answer_timeout_s
+            await self._run(scope, _replay(body, receive), send, timeout_s)
+        except BodyError as error:
+            await _refuse(scope, send, error.status, error.message)
+        finally:
+            held.give_back()
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, timeout_s: float) -> None:
         started = False
@@ -128,19 +174,28 @@ class LimitsMiddleware:
         expected = f"Bearer {self._limits.token}".encode()
         return hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), expected)
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, or None if it is too large; a client that leaves has an empty one."""
+    async def _read(self, scope: Scope, receive: Receive, held: Held) -> bytes:
+        """The body; a client that leaves has an empty one. BodyError where it is too large or too late."""
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced[:20]) > self._limits.body_bytes_max:
-            return None
+            raise BodyError(413, f"the body is larger than {self._limits.body_bytes_max} bytes")
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_s):
+                return await self._read_whole(receive, held)
+        except TimeoutError:
+            text = f"the body did not come within {self._limits.body_timeout_s:g} s"
+            raise BodyError(408, text) from None
+
+    @staticmethod
+    async def _read_whole(receive: Receive, held: Held) -> bytes:
         body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return b""
-            body += message.get("body", b"")
-            if len(body) > self._limits.body_bytes_max:
-                return None
+            piece = message.get("body", b"")
+            held.take(len(piece))
+            body += piece
             if not message.get("more_body", False):
                 return bytes(body)
 
@@ -173,5 +228,7 @@ async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     # What is left of the request is not read, so the connection cannot be used again.
     headers.append((b"connection", b"close"))
+    if status == 503:
+        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -204,7 +204,8 @@ class VllmEngine(Engine):
                 await asyncio.wait([ended], timeout=interval_s if was_healthy else min(0.2, interval_s))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(lines), 1)
-            said = f": {' | '.join(self._tail)}" if self._tail else ""
+            # What it says once it has served may hold prompts, and a reason is logged.
+            said = f": {' | '.join(self._tail)}" if self._tail and not was_healthy else ""
             return was_healthy, f"it {describe_exit(ended.result())}{said}"
         finally:
             lines.cancel()

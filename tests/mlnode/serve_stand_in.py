@@ -1,6 +1,7 @@
 """A small OpenAI-compatible server that is started as `vllm serve FOLDER ...` is: it tells how.
 
-It answers with the words that it was asked with. A prompt `crash` ends it, `deaf` makes it unhealthy.
+It answers with the words that it was asked with. A prompt that begins with `crash` ends it, after its last
+words have quoted the prompt; `deaf` makes it unhealthy.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"count": 2, "max_model_len": 2048, "tokens": [1, 2]})
             return
         said = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-        if said == "crash":
+        if said.startswith("crash"):
+            sys.stdout.write(f"the engine died of {said}\n")
+            sys.stdout.flush()
             os._exit(3)
         Handler.deaf = said == "deaf"
         if said == "how":

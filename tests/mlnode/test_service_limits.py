@@ -105,6 +105,28 @@ def test_large_heads_and_bodies_are_refused(guarded: Service) -> None:
     assert b"200 OK" not in head
 
 
+def test_bodies_that_are_held_together_are_bounded_and_the_node_can_still_be_steered(
+    guarded: Service,
+) -> None:
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(connect(guarded)) for _ in range(9)]
+        for sock in socks:
+            sock.sendall(head.encode() + b" " * 99_999)
+        answers = [until_closed(sock) for sock in socks]
+        for sock in [stack.enter_context(connect(guarded)) for _ in range(8)]:
+            sock.sendall(head.encode() + b" " * 99_999)
+        time.sleep(0.1)
+        steered = guarded.post("/api/v1/stop")
+
+    refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503")]
+    assert refused
+    assert all(b"retry-after: 2" in answer and b"800000 bytes" in answer for answer in refused)
+    assert sum(answer.startswith(b"HTTP/1.1 408") for answer in answers) + len(refused) == 9
+    assert steered.status_code == 200 or "compute" in steered.text
+    wait_for(lambda: guarded.client.post("/v1/chat/completions", content=b"{}").status_code == 400)
+
+
 def test_a_compute_process_that_cannot_start_is_reported_with_its_reason(guarded: Service) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end and not (reason := guarded.state()["compute"]["reason"]):
