@@ -20,6 +20,7 @@ COMMANDS = {
     "rehearse": ("cli.rehearse:rehearse", "What the next Proof of Compute would bring."),
     "api": ("cli.services:api", "Run an API node, or look at one."),
     "node": ("cli.node_group:node", "Steer the MLNodes of a running API node."),
+    "doctor": ("cli.doctor:doctor", "Find everything that is wrong with a machine's set-up."),
     "mlnode": ("cli.services:mlnode", "Run an MLNode, or compute nonces."),
     "localnet": ("cli.localnet:localnet", "Run a local network in the background."),
     "demo": ("cli.demo:demo", "Run a network of two participants through whole epochs."),
