@@ -96,7 +96,7 @@ class TransferAgent:
         """Answers one request, or raises ApiError. Without a payer this node's own account pays."""
         watch = _Watch(self._metrics)
         try:
-            requests = read_request(raw, self._settings.max_tokens_default, path)
+            requests = read_request(raw, self._settings.max_tokens_default, path, signed=payer is not None)
             # Only models of the epoch are a label: this refuses all others.
             await self.router.executors(requests[0].model_id)
             watch.model_id = requests[0].model_id

@@ -38,8 +38,13 @@ class ChatRequest:
         return CHAT if "messages" in self.body else COMPLETIONS
 
 
-def read_request(raw: bytes, max_tokens_default: int, path: str = CHAT) -> list[ChatRequest]:
-    """One request for each choice out of a body; raises ApiError that names all that is wrong with it."""
+def read_request(
+    raw: bytes, max_tokens_default: int, path: str = CHAT, *, signed: bool = False
+) -> list[ChatRequest]:
+    """One request for each choice out of a body; raises ApiError that names all that is wrong with it.
+
+    A signed body is executed as it stands, and its signature opens one inference.
+    """
     try:
         body = json.loads(raw)
         canonical(body)  # half of a surrogate pair is JSON, but no text
@@ -47,7 +52,8 @@ def read_request(raw: bytes, max_tokens_default: int, path: str = CHAT) -> list[
         raise ApiError(400, f"the body is no JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError(400, "the body is no JSON object")
-    if errors := [*_request_errors(body), *_prompt_errors(body, path)]:
+    errors = [*_request_errors(body), *_prompt_errors(body, path)]
+    if errors := [*errors, *(_signed_errors(body) if signed and not errors else ())]:
         raise ApiError(400, "; ".join(errors))
     asked = body.get("max_completion_tokens") or body.get("max_tokens")
     options = body.get("stream_options") or {}
@@ -84,6 +90,13 @@ def _request_errors(body: dict[str, Any]) -> Iterator[str]:
         yield "stream: true or false is needed"
     if not isinstance(body.get("stream_options"), dict | None):
         yield "stream_options: an object is needed"
+
+
+def _signed_errors(body: dict[str, Any]) -> Iterator[str]:
+    if not (body.get("max_completion_tokens") or body.get("max_tokens")):
+        yield "max_tokens: a signed request names it, since what it may cost follows from it"
+    if len(single_bodies(body)) != 1:
+        yield "n: a signed request is for one choice of one prompt"
 
 
 def _prompt_errors(body: dict[str, Any], path: str) -> Iterator[str]:

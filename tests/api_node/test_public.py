@@ -41,7 +41,7 @@ async def alone(tmp_path: Path, node: FakeMLNode, **changes: Any) -> AsyncIterat
         GenesisParticipant("alice", nodes=(GenesisNode("n1", (X,), 100),)),
         GenesisParticipant("bob", nodes=(GenesisNode("b1", (Y,), 100),)),
     ]
-    comet = Comet(Chain(app_state(genesis, [a_model(X), a_model(Y), a_model(Z)])))
+    comet = Comet(Chain(app_state(genesis, [a_model(X), a_model(Y), a_model(Z)], funded=("carol",))))
     comet.chain.run_to(1)
     async with (
         fleet({"n1": node}) as urls,
