@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cli.session import Session
     from client.chain import ChainClient
 
+U64_MAX = 2**64 - 1
+
 
 @click.group()
 def diff() -> None:
@@ -23,8 +25,8 @@ def diff() -> None:
 
 
 @diff.command()
-@click.argument("epoch_a", metavar="A", type=click.IntRange(0))
-@click.argument("epoch_b", metavar="B", type=click.IntRange(0))
+@click.argument("epoch_a", metavar="A", type=click.IntRange(0, U64_MAX))
+@click.argument("epoch_b", metavar="B", type=click.IntRange(0, U64_MAX))
 @shared(*QUERY)
 def epochs(session: Session, epoch_a: int, epoch_b: int) -> None:
     """What changed from epoch A to epoch B: params, models, participants, nodes, slots, powers."""
@@ -33,6 +35,7 @@ def epochs(session: Session, epoch_a: int, epoch_b: int) -> None:
 
     height = int(session.get("height") or 0)
     with session.client as client:
+        _check_retained(client, [epoch_a, epoch_b], height)
         before, after = load(client, epoch_a, height), load(client, epoch_b, height)
         found = _changes(before, after, decided.load(client, height), _reasons_of(client, epoch_b, height))
         changes = [{"about": about, "change": text} for about, text in found]
@@ -43,6 +46,26 @@ def epochs(session: Session, epoch_a: int, epoch_b: int) -> None:
         lines.append("nothing changed")
     shown = {"epoch_before": str(epoch_a), "epoch_after": str(epoch_b), "changes": changes}
     session.emit(shown, "\n".join(lines))
+
+
+def _check_retained(client: ChainClient, wanted: list[int], height: int) -> None:
+    """Raises ChainError that names each epoch of which the chain has no record, and those that it has."""
+    from client.chain import CODE_NOT_FOUND, ChainError  # noqa: PLC0415 - brings protobuf
+    from protocol.gen.evergrid.epochs.v1 import epochs_pb2 as pb  # noqa: PLC0415
+
+    missing = []
+    for epoch in dict.fromkeys(wanted):
+        try:
+            client.query(pb.QueryEpochRecordRequest(epoch_index=epoch), pb.QueryEpochRecordResponse, height)
+        except ChainError as error:
+            if error.code != CODE_NOT_FOUND:
+                raise
+            missing.append(str(epoch))
+    if missing:
+        info = client.query(pb.QueryEpochInfoRequest(), pb.QueryEpochInfoResponse, height)
+        now, kept = info.state.epoch_effective, info.effective.params.epoch.retention_epochs
+        text = f"the chain has no record of {' and '.join(missing)}"
+        raise ChainError(f"{text}: epoch {now} rules, {kept} before it are kept")
 
 
 def _reasons_of(client: ChainClient, epoch: int, height: int) -> Callable[[NodeKey], str]:

@@ -1,4 +1,4 @@
-"""JSON files that commands read."""
+"""JSON files that commands read, and the client.toml that they write."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def read_object(path: str | Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise click.ClickException(f"{path} must hold a JSON object")
     return fields
+
+
+def write_client_config(home: Path, chain_id: str, node: str, backend: str = "test") -> None:
+    """Writes what commands with this home use where nothing else is said: the chain, its node's RPC."""
+    values = {"chain-id": chain_id, "node": node, "keyring-backend": backend, "output": "text"}
+    lines = ["# What commands with this home use unless an option or the environment says otherwise."]
+    # Every JSON text is a TOML text too.
+    lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    (home / "config" / "client.toml").write_text("\n".join(lines) + "\n")

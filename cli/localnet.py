@@ -37,7 +37,7 @@ def _home(session: Session) -> Path:
     "--params",
     "params_file",
     type=FILE,
-    help="JSON object of the protocol's params that differ from the profile `local`.",
+    help="JSON object of the protocol's params that differ from the profile `local`, as for `init`.",
 )
 @click.option(
     "--guardians",

@@ -249,7 +249,19 @@ def unserved(shown: Mapping[str, Any]) -> list[str]:
         states = [_get(f"{url}/api/v1/state") for url in api["mlnodes"]]
         serving = {state.json().get("model") for state in states if state is not None}
         ready |= listed & serving
-    return [model_id for model_id in shown["models"] if model_id not in ready]
+    return [model_id for model_id in _models_now(shown) if model_id not in ready]
+
+
+def _models_now(shown: Mapping[str, Any]) -> list[str]:
+    """The network's models without those that are in no group any more, such as one that was retired."""
+    made: list[str] = shown["models"]
+    request = epochs_pb2.QueryCurrentEpochGroupDataRequest()
+    try:
+        with ChainClient(shown["validators"][0]["rpc"], PROBE_TIMEOUT_S) as client:
+            found = client.query(request, epochs_pb2.QueryEpochGroupDataResponse)
+    except ChainError:
+        return made
+    return [model_id for model_id in made if model_id in found.epoch_group_data.group.sub_group_models]
 
 
 def _get(url: str, headers: Mapping[str, str] | None = None) -> httpx2.Response | None:

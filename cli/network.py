@@ -24,6 +24,7 @@ from abci_app.node.genesis import (
 )
 from abci_app.node.home import HomeInfo, find_cometbft, init_home, set_peers, write_genesis
 from cli import supervisor
+from cli.files import write_client_config
 from cli.localnet_ports import (
     LOOPBACK,
     PORTS_PER_VALIDATOR,
@@ -227,6 +228,7 @@ def _validator(design: Design, index: int) -> Validator:
         ports=validator_ports(design.base_port, index),
         timeout_commit=f"{design.block_time_ms}ms",
     )
+    write_client_config(home, design.chain_id, f"tcp://{LOOPBACK}:{info.ports.rpc}")
     key = Key.from_mnemonic(new_mnemonic())
     Keyring(home).add(KEY_NAME, key)
     if not design.with_apis:
@@ -351,6 +353,7 @@ def _api_command(design: Design, index: int, validator: Validator, ports: ApiPor
         admin_port=ports.admin,
         metrics_port=ports.metrics,
         public_url=validator.public,
+        executor_order="own_first",
         denom=DENOM,
     )
 

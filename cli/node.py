@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.files import FILE, read_object
+from cli.files import FILE, read_object, write_client_config
 from cli.options import KEYRING, LOCAL, shared
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.session import Session
 
 DENOM = "nevg"
@@ -56,7 +53,8 @@ DENOM = "nevg"
     "params_file",
     type=FILE,
     help="JSON object of the protocol's params that differ from the profile's, as `evergrid query epochs"
-    " params` shows them. Only here `guardians` and `collateral` are turned on.",
+    " params` shows them. Only here `guardians` and `collateral` are turned on: cometbft-config/README.md"
+    " says what each of their numbers does.",
 )
 @click.option(
     "--guardian",
@@ -99,7 +97,7 @@ def init(
         **values,
     )
     backend = str(session.get("keyring_backend"))
-    _write_client_config(session.home, chain_id, f"tcp://127.0.0.1:{ports.rpc}", backend)
+    write_client_config(session.home, chain_id, f"tcp://127.0.0.1:{ports.rpc}", backend)
     shown = {
         "home": str(info.home),
         "chain_id": chain_id,
@@ -149,14 +147,6 @@ def address_of(session: Session, who: str) -> str:
         except ValueError:
             raise KeyringError(f"{error}, and it is no address") from error
         return who
-
-
-def _write_client_config(home: Path, chain_id: str, node: str, backend: str) -> None:
-    values = {"chain-id": chain_id, "node": node, "keyring-backend": backend, "output": "text"}
-    lines = ["# What commands with this home use unless an option or the environment says otherwise."]
-    # Every JSON text is a TOML text too.
-    lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
-    (home / "config" / "client.toml").write_text("\n".join(lines) + "\n")
 
 
 @click.command()

@@ -159,6 +159,22 @@ def check_guardians(guardians: Sequence[str], participants: Iterable[str], param
         raise ConfigError("; ".join(wrong))
 
 
+def check_unbonding(profile: str, params: params_pb2.Params) -> None:
+    """Raises ConfigError where collateral is paid back before misbehaviour under it may be known.
+
+    CometBFT takes evidence for so many blocks, even where the time that it gives is over.
+    """
+    if not params.HasField("collateral"):
+        return
+    blocks = int(profile_values(profile)["consensus_params"]["evidence"]["max_age_num_blocks"])
+    needed = -(-blocks // params.epoch.epoch_length)
+    if params.collateral.unbonding_epochs < needed:
+        raise ConfigError(
+            f"collateral.unbonding_epochs must be at least {needed} where anyone may join: evidence of"
+            f" misbehaviour is taken for {blocks} blocks, and an epoch has {params.epoch.epoch_length}"
+        )
+
+
 def _json(message: Message) -> dict[str, Any]:
     return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=POOL)
 

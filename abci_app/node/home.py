@@ -23,6 +23,7 @@ from abci_app.node.genesis import (
     TEMPLATES,
     GenesisParticipant,
     check_guardians,
+    check_unbonding,
     make_app_state,
     make_genesis,
     params_with,
@@ -123,11 +124,13 @@ def init_home(
     values = profile_values(profile)
     given = params_with(profile, params or {})
     check_guardians(guardians, [address.account(owner)] if owner else [], given)
+    if layout == "production":
+        check_unbonding(profile, given)
     command = [str(find_cometbft()), "init", "--home", str(home)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=INIT_SECONDS)  # noqa: S603
     if done.returncode:
         raise ConfigError(f"`cometbft init` failed: {done.stderr.decode().strip()}")
-    info = HomeInfo(home, _node_id(home), _validator_key(home), ports)
+    info = HomeInfo(home, node_id_of(home), _validator_key(home), ports)
     _write_comet_config(info, moniker, layout, timeout_commit or values["timeout_commit"])
     _write_app_config(info)
     owners = [GenesisParticipant(owner, info.validator_key, POWER_START)] if owner else []
@@ -237,7 +240,8 @@ def _validator_key(home: Path) -> bytes:
     return base64.b64decode(keys["pub_key"]["value"])
 
 
-def _node_id(home: Path) -> str:
+def node_id_of(home: Path) -> str:
+    """The id by which peers know the node of a home."""
     keys = json.loads((home / "config" / "node_key.json").read_text())
     # An ed25519 private key as Go keeps it: the seed, then the public key.
     public = base64.b64decode(keys["priv_key"]["value"])[32:]

@@ -94,6 +94,12 @@ def test_diff_epochs_says_what_changed_and_why(worked: Command) -> None:
     assert worked("diff", "epochs", "8", "8").stdout.splitlines()[1:] == ["nothing changed"]
 
 
+def test_diff_epochs_of_epochs_that_the_chain_does_not_have_names_them_all(worked: Command) -> None:
+    assert "the chain has no record of 98 and 99: epoch 8 rules" in worked.fails("diff", "epochs", "98", "99")
+    assert "the chain has no record of 99: epoch 8 rules" in worked.fails("diff", "epochs", "8", "99")
+    assert "is not in the range" in worked.fails("diff", "epochs", str(2**64), "8", code=2)
+
+
 def test_diff_epochs_names_the_proposal_that_changed_a_param(tmp_path: Path) -> None:
     # Given a chain on which a passed proposal halved the window in which nonces are found
     world = World(load("governance_mid_poc"), 1)

@@ -33,7 +33,7 @@ from tests.chain import (
 )
 from tests.handlers.test_inference import start
 from tests.simulation.driver import genesis_chain
-from tests.stages.test_epoch import LENGTH, MODEL, S, T, V, batch, group_of, honest, weights_of
+from tests.stages.test_epoch import LENGTH, MODEL, E, S, T, V, batch, group_of, honest, weights_of
 
 ALICE, BOB = key_of("alice").address, key_of("bob").address
 ACCOUNT = address.module_account(collateral.ACCOUNT)
@@ -279,6 +279,43 @@ def test_weight_is_what_collateral_covers_while_nodes_keep_what_they_proved() ->
     assert group is not None
     assert (group.total_weight, group.total_voting_power) == (22, sum(epochs.power_cap([16, 6], 2_500)))
     assert broken(chain.context()) == []
+
+
+@pytest.mark.parametrize(("height", "weight"), [(E, 16), (E + 1, 6)])
+def test_the_deposit_is_read_behind_the_transactions_of_the_block_that_forms_the_group(
+    height: int, weight: int
+) -> None:
+    chain = a_chain()
+    mined_and_judged(chain)
+    chain.run_to(height - 1)
+
+    chain.must("alice", deposit("alice", 20))
+
+    chain.run_to(V)
+    assert weights_of(chain, 1) == {"alice": weight, "bob": 6}
+
+
+@pytest.mark.parametrize(("height", "weight"), [(E, 6), (E + 1, 16)])
+def test_what_is_being_withdrawn_covers_nothing(height: int, weight: int) -> None:
+    chain = a_chain()
+    chain.must("alice", deposit("alice", 20))
+    mined_and_judged(chain)
+    chain.run_to(height - 1)
+
+    chain.must("alice", withdraw("alice", 20))
+
+    chain.run_to(V)
+    assert weights_of(chain, 1) == {"alice": weight, "bob": 6}
+
+
+def mined_and_judged(chain: Chain) -> None:
+    """The first PoC up to its verdicts."""
+    chain.run_to(S)
+    for name in ("alice", "bob"):
+        chain.must(name, batch(name, S, 30))
+    chain.run_to(T)
+    chain.must("alice", honest("alice", S, "bob"))
+    chain.must("bob", honest("bob", S, "alice"))
 
 
 def test_a_preserved_node_is_not_cut_twice() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from abci_app.modules.epochs.rules import params_errors
 from abci_app.node.config import ConfigError
 from cli import supervisor
 from cli.localnet_ports import LOOPBACK, NetworkError, base_port_free, taken
-from cli.localnet_run import DEFAULTS, design, letter, local_params
+from cli.localnet_run import DEFAULTS, design, letter, local_params, unserved
 from cli.network import build, check_ports, ports_of
+from tests.chain import Chain, GenesisNode, GenesisParticipant, a_model, app_state
+from tests.cli.rpc import RpcServer
 
 
 def chosen(**options: int) -> dict[str, int]:
@@ -140,3 +143,28 @@ def test_guardians_that_cannot_be_are_refused_before_anything_is_written(tmp_pat
         build(made)
 
     assert not home.exists()
+
+
+def test_commands_with_a_validators_home_talk_to_that_validator(tmp_path: Path) -> None:
+    base = base_port_free(60, 20_000)
+
+    network = build(design(tmp_path / "localnet", chosen(validators=2, base_port=base)))
+
+    homes = [each.info.home / "config" / "client.toml" for each in network.validators]
+    told = [tomllib.loads(file.read_text()) for file in homes]
+    assert [each["node"] for each in told] == [
+        each.rpc.replace("http", "tcp", 1) for each in network.validators
+    ]
+    assert {each["chain-id"] for each in told} == {network.design.chain_id}
+
+
+def test_a_network_that_goes_on_does_not_wait_for_a_model_that_was_retired() -> None:
+    # Given a chain that serves one of the two models with which its network was made
+    owner = GenesisParticipant("alice", nodes=(GenesisNode("gpu", ("model/x",), 10),))
+    chain = Chain(app_state([owner], [a_model("model/x")]))
+    chain.run_to(2)
+
+    with RpcServer(chain) as server:
+        shown = {"models": ["model/gone", "model/x"], "apis": [], "validators": [{"rpc": server.url}]}
+
+        assert unserved(shown) == ["model/x"]

@@ -218,3 +218,19 @@ def test_free_ports_are_all_different() -> None:
     ports = Ports.free()
 
     assert len({getattr(ports, name) for name in Ports.__dataclass_fields__}) == 7
+
+
+@pytest.mark.parametrize(("profile", "needed"), [("testnet", 139), ("mainnet", 6)])
+def test_where_anyone_may_join_collateral_stays_as_long_as_misbehaviour_may_become_known(
+    tmp_path: Path, profile: str, needed: int
+) -> None:
+    def init(layout: str, unbonding_epochs: int) -> None:
+        own = {"unbonding_epochs": unbonding_epochs, "base_weight_bps": 2000, "release_per_block": 10}
+        init_home(tmp_path / layout, "evergrid-1", profile=profile, layout=layout, params={"collateral": own})
+
+    with pytest.raises(ConfigError, match=f"unbonding_epochs must be at least {needed} .* 100000 blocks"):
+        init("production", needed - 1)
+    assert not (tmp_path / "production").exists()
+
+    init("production", needed)
+    init("single", needed - 1)

@@ -100,7 +100,7 @@ def test_params_of_collateral_that_cannot_work_are_named_together() -> None:
     params.collateral.slash_invalid_bps = 10_001
 
     assert params_errors(params) == [
-        "collateral.unbonding_epochs must be 1 to 100",
+        "collateral.unbonding_epochs must be 1 to 200",
         "collateral.base_weight_bps must be at least 1: no weight may sink to nothing",
         "collateral.release_per_block must be at least 1",
         "collateral.slash_invalid_bps must be at most 10000",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,11 @@ import pytest
 from abci_app.modules.epochs import default_params
 from abci_app.node.config import ConfigError
 from abci_app.node.params_file import merge_params
-from protocol.gen.evergrid.epochs.v1.params_pb2 import COVERAGE_BONUS_MODE_SHARED, CollateralParams
+from protocol.gen.evergrid.epochs.v1.params_pb2 import (
+    COVERAGE_BONUS_MODE_SHARED,
+    CollateralParams,
+    GuardianParams,
+)
 
 
 def faults(changes: dict[str, Any]) -> list[str]:
@@ -90,3 +96,16 @@ def test_one_name_in_two_spellings_is_refused() -> None:
 
 def test_a_section_that_is_off_is_turned_on_by_being_there_and_then_needs_its_numbers() -> None:
     assert faults({"guardians": {}}) == ["guardians.maturity_weight must be 1 to 1152921504606846976"]
+
+
+def test_the_page_on_configuration_has_params_that_work_and_a_row_for_each_without_a_start_value() -> None:
+    page = (Path(__file__).parents[2] / "cometbft-config" / "README.md").read_text()
+    example = page.split("```")[1].rpartition("\nevergrid init")[0]
+
+    read = merge_params(default_params("local"), json.loads(example))
+
+    assert read.collateral.collateral_per_weight == 10
+    for section, message in (("guardians", GuardianParams), ("collateral", CollateralParams)):
+        for name in message.DESCRIPTOR.fields_by_name:
+            assert f"\n| `{section}.{name}` | " in page
+            assert name in json.loads(example)[section]

@@ -33,8 +33,9 @@ NONCES_MAX = 10**9
 SUPPLY_MAX = 2**62
 UNIT_PRICE_MAX = 2**32 - 1
 MATURITY_WEIGHT_MAX = 2**60
-# A participant has at most one entry of what it withdrew for each of these epochs.
-UNBONDING_EPOCHS_MAX = 100
+# A participant has at most one entry of what it withdrew for each of these epochs. Evidence of misbehaviour
+# is taken for 139 epochs of the testnet profile.
+UNBONDING_EPOCHS_MAX = 200
 POC_V_RAM_MAX = 2**32
 DTYPES = ("float16", "float32")
 _DURATIONS = (
