@@ -57,6 +57,21 @@ def query_tx(session: Session, tx_hash: str) -> None:
     session.emit(found_json(found))
 
 
+@click.command(name="wait-tx")
+@click.argument("tx_hash", metavar="HASH")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0.1), default=15.0, show_default=True, metavar="S"
+)
+@shared(*CHAIN)
+def wait_tx(session: Session, tx_hash: str, timeout_s: float) -> None:
+    """Wait until a transaction is in a block; fails where it failed there, or where none comes in time."""
+    from cli.send import outcome  # noqa: PLC0415 - brings protobuf
+
+    digest = hash_of(tx_hash)
+    with session.client as client:
+        outcome(session, client.wait_tx(digest, timeout_s))
+
+
 @click.command(name="txs")
 @click.option(
     "--query", "text", required=True, help="Such as \"message.action='/cosmos.bank.v1beta1.MsgSend'\"."

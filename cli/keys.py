@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import KEYRING, shared
+from cli.options import KEYRING, LOCAL, shared
 from cli.session import ask_secret
 
 if TYPE_CHECKING:
@@ -129,6 +129,53 @@ def delete(session: Session, name: str, *, yes: bool) -> None:
         click.confirm(f"Remove the key {info.name!r} ({info.address}) for good?", abort=True, err=True)
     keyring.delete(info.name)
     session.emit({"deleted": info.name, "address": info.address}, f"deleted {info.name} ({info.address})")
+
+
+@keys.command()
+@click.argument("name", metavar="NAME_OR_ADDRESS")
+@click.argument("new_name")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+@shared(*KEYRING)
+def rename(session: Session, name: str, new_name: str, *, yes: bool) -> None:
+    """Give a key another name."""
+    keyring = session.keyring()
+    info = keyring.show(name)
+    if not yes:
+        click.confirm(f"Rename the key {info.name!r} to {new_name!r}?", abort=True, err=True)
+    # In this order a fault between the two leaves the key under both names, and never under none.
+    renamed = keyring.add(new_name, keyring.key(info.name))
+    keyring.delete(info.name)
+    session.emit(key_json(renamed))
+
+
+@keys.command()
+@click.argument("text", metavar="ADDRESS_OR_HEX")
+@shared(*LOCAL)
+def parse(session: Session, text: str) -> None:
+    """Show the bytes of an address, or the addresses that stand for bytes given in hex."""
+    from protocol import address  # noqa: PLC0415 - the tree of commands needs none of it
+
+    if re.fullmatch(r"([0-9a-fA-F]{2})+", text):
+        raw = bytes.fromhex(text)
+        prefixes = (address.PREFIX, f"{address.PREFIX}valoper", f"{address.PREFIX}valcons")
+        return session.emit({"formats": [address.encode(raw, prefix) for prefix in prefixes]})
+    human = text.rpartition("1")[0]
+    try:
+        raw = address.decode(text, human)
+    except ValueError as error:
+        raise click.ClickException(f"{text!r} is neither an address nor hex: {error}") from error
+    return session.emit({"human": human, "bytes": raw.hex().upper()})
+
+
+@keys.command()
+@click.option("--words", type=click.Choice(WORDS), default="24", show_default=True)
+@shared(*LOCAL)
+def mnemonic(session: Session, words: str) -> None:
+    """Print a new mnemonic, and store nothing."""
+    from client.keys import new_mnemonic  # noqa: PLC0415 - brings the cryptography
+
+    found = new_mnemonic(int(words))
+    session.emit({"mnemonic": found}, found)
 
 
 @keys.command()

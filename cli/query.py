@@ -38,6 +38,7 @@ MODULES = {
 }
 COMET = {
     "tx": ("cli.chain:query_tx", "A transaction by its hash."),
+    "wait-tx": ("cli.chain:wait_tx", "Wait until a transaction is in a block."),
     "txs": ("cli.chain:query_txs", "Transactions by their events."),
     "block": ("cli.chain:query_block", "A block by its height or hash, or the latest."),
     "block-results": ("cli.chain:query_block_results", "What the transactions of a block did."),

@@ -193,10 +193,15 @@ def broadcast(session: Session, sign: Callable[[Signer], bytes], signer: Signer)
 
 
 def finish(session: Session, sign: Callable[[Signer], bytes], signer: Signer) -> None:
-    """Broadcasts, waits where that is wanted, prints; raises ChainError when the chain refused."""
+    """Broadcasts, waits where that is wanted, and prints the outcome."""
     reply = broadcast(session, sign, signer)
     if not reply.code and session.get("broadcast_mode") == "block":
         reply = session.client.wait_tx(reply.hash, WAIT_S)
+    outcome(session, reply)
+
+
+def outcome(session: Session, reply: TxReply) -> None:
+    """Prints what became of a transaction; raises ChainError when the chain refused."""
     session.emit(reply_json(reply))
     if reply.code:
         what = f"failed in block {reply.height}" if reply.height else "was refused"

@@ -17,6 +17,10 @@ COMMANDS = {
     "maintenance": ("cli.tx_maintenance:maintenance", "Announce downtime."),
     "inference": ("cli.tx_inference:inference", "Propose a price."),
     "upgrade": ("cli.tx_upgrade:upgrade", "Propose a change of the software at a height."),
+    "sign": ("cli.tx_files:sign", "Sign an unsigned transaction from a file."),
+    "broadcast": ("cli.tx_files:broadcast", "Send a signed transaction from a file."),
+    "encode": ("cli.tx_files:encode", "The bytes of a transaction, from JSON."),
+    "decode": ("cli.tx_files:decode", "A transaction as JSON, from its bytes."),
     "msg": ("cli.tx_msg:msg", "Any message, from a JSON file."),
 }
 

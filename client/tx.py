@@ -58,7 +58,7 @@ def build(
     body = tx_pb2.TxBody(messages=[pack(m) for m in messages], memo=memo, timeout_height=timeout_height)
     amount = [Coin(denom=fee.denom, amount=fee.amount)] if fee.amount not in {"", "0"} else []
     auth_info = tx_pb2.AuthInfo(
-        signer_infos=[_signer_info(signer) for signer in signers],
+        signer_infos=[signer_info(signer) for signer in signers],
         fee=tx_pb2.Fee(amount=amount, gas_limit=fee.gas_limit),
     )
     body_bytes = body.SerializeToString(deterministic=True)
@@ -78,7 +78,8 @@ def build(
     return raw.SerializeToString(deterministic=True)
 
 
-def _signer_info(signer: Signer) -> tx_pb2.SignerInfo:
+def signer_info(signer: Signer) -> tx_pb2.SignerInfo:
+    """Who signs in mode direct, as auth_info names them."""
     public_key = PubKey(key=signer.key.public)
     single = tx_pb2.ModeInfo.Single(mode=SIGN_MODE_DIRECT)
     return tx_pb2.SignerInfo(
