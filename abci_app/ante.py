@@ -57,7 +57,7 @@ def _free_creators(ctx: Context, tx: Tx) -> list[str]:
             except TxError:
                 return []
         for each, content in inner:
-            creator = getattr(content, each.signer)
+            creator = each.signer_of(content)
             if each.type_url not in FREE_MESSAGES:
                 return []
             if isinstance(message, MsgExec) and not authz.is_granted(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 import abci_app.explain
-import abci_app.participants  # noqa: F401 - registers what it answers
+import abci_app.participants
+import abci_app.staking  # noqa: F401 - registers what it answers
 from abci_app.kernel.block import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_LOG
 from abci_app.kernel.errors import QueryError, invalid_argument
 from abci_app.kernel.module import QUERIES

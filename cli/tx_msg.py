@@ -10,7 +10,7 @@ from cli.files import FILE, read_json
 from cli.options import TX, shared
 from cli.send import sender, submit
 from client.registry import MessageError, message_types, typed_message
-from protocol.descriptors import signer_field
+from protocol.descriptors import set_signer, signer_field, signer_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -52,9 +52,8 @@ def signed_by(message: Message, address: str) -> Message:
     """The message with the address as its signer; raises MessageError where another one stands there."""
     field = signer_field(message.DESCRIPTOR)
     assert field is not None
-    if getattr(message, field) not in {"", address}:
-        raise MessageError(
-            f"{message.DESCRIPTOR.name} must be signed by {getattr(message, field)}, not by {address}"
-        )
-    setattr(message, field, address)
+    signer = signer_of(message, field)
+    if signer not in {"", address}:
+        raise MessageError(f"{message.DESCRIPTOR.name} must be signed by {signer}, not by {address}")
+    set_signer(message, address)
     return message

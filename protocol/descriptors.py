@@ -35,6 +35,31 @@ def signer_field(descriptor: Descriptor) -> str | None:
     return signers[0] if signers else None
 
 
+def signer_of(message: Message, field: str) -> str:
+    """Who must sign, by the declared field: text, or one part that names a signer; empty where it is none."""
+    value = getattr(message, field)
+    if isinstance(value, str):
+        return value
+    if len(value) != 1:
+        return ""
+    inner = signer_field(value[0].DESCRIPTOR)
+    assert inner is not None, f"{value[0].DESCRIPTOR.full_name} declares no signer"
+    signer: str = getattr(value[0], inner)
+    return signer
+
+
+def set_signer(message: Message, address: str) -> None:
+    """Makes the address the message's signer; where a part names it, the part may come into being."""
+    field = signer_field(message.DESCRIPTOR)
+    assert field is not None, f"{message.DESCRIPTOR.full_name} declares no signer"
+    value = getattr(message, field)
+    if isinstance(value, str):
+        setattr(message, field, address)
+        return
+    part = value[0] if value else value.add()
+    set_signer(part, address)
+
+
 def message_class(full_name: str) -> type[Message]:
     """The class of a message of ours by its full name; raises KeyError where there is none."""
     return message_factory.GetMessageClass(POOL.FindMessageTypeByName(full_name))

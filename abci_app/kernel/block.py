@@ -185,7 +185,7 @@ def clipped(text: str, bytes_max: int) -> str:
 def _message_events(route: MessageRoute, message: Message, index: int, events: list[Event]) -> list[Event]:
     """The message's own event first, then what its handler left; each with the message's index."""
     place = (("msg_index", str(index)),)
-    sender = getattr(message, route.signer)
+    sender = route.signer_of(message)
     head = Event(
         "message", (("action", route.type_url), ("sender", sender), ("module", route.module), *place)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from protocol.descriptors import routes_of, signer_field
+from protocol.descriptors import routes_of, signer_field, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,10 @@ class MessageRoute:
     signer: str
     response: type[Message]
     module: str
+
+    def signer_of(self, message: Message) -> str:
+        """Who must sign the message; empty where it names none, or more than one."""
+        return signer_of(message, self.signer)
 
 
 @dataclass(frozen=True, slots=True)

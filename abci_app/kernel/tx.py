@@ -142,7 +142,7 @@ def split(raw: bytes) -> tuple[bytes, bytes, tuple[bytes, ...]]:
 
 
 def _signers(messages: tuple[tuple[MessageRoute, Message], ...], payer: str) -> tuple[str, ...]:
-    required = dict.fromkeys(getattr(message, route.signer) for route, message in messages)
+    required = dict.fromkeys(route.signer_of(message) for route, message in messages)
     if payer:
         required[payer] = None
     return tuple(required)

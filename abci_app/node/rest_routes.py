@@ -32,6 +32,11 @@ _BOOLS: Final = {"true": True, "1": True, "false": False, "0": False}
 QUERY_FIELDS_MAX: Final = 64
 NESTING_MAX: Final = 64
 PACKAGE_SEGMENTS: Final = 3
+STAKING_PACKAGE: Final = "cosmos.staking.v1beta1."
+DECIMALS: Final = frozenset(
+    {"delegator_shares", "shares", "rate", "max_rate", "max_change_rate", "min_commission_rate"}
+)
+DECIMAL_DIGITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,20 @@ def _bytes(text: str) -> bytes:
         raise ValueError("is no base64") from error
 
 
+def _write_decimals(value: Any) -> None:
+    """Puts the point into decimals, which protobuf carries as integers of 18 digits behind it."""
+    if isinstance(value, list):
+        for each in value:
+            _write_decimals(each)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name in DECIMALS and inner:
+                whole, fraction = divmod(int(inner), 10**DECIMAL_DIGITS)
+                value[name] = f"{whole}.{fraction:0{DECIMAL_DIGITS}d}"
+            else:
+                _write_decimals(inner)
+
+
 def as_json(message: Message) -> bytes:
     """A message as the gateway writes it: names of the declaration, every field, 64-bit integers as text."""
     value = json_format.MessageToDict(
@@ -209,6 +228,8 @@ def as_json(message: Message) -> bytes:
         always_print_fields_with_no_presence=True,
         descriptor_pool=POOL,
     )
+    if message.DESCRIPTOR.full_name.startswith(STAKING_PACKAGE):
+        _write_decimals(value)
     pagination = value.get("pagination")
     if isinstance(pagination, dict) and pagination.get("next_key") == "":
         # Wallets read a null as "this was the last page".

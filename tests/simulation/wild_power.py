@@ -9,6 +9,7 @@ from abci_app.kernel.module import MESSAGES
 from abci_app.modules import epochs
 from abci_app.modules.gov import state as gov_state
 from client.tx import pack
+from protocol.descriptors import set_signer
 from protocol.gen.cosmos.authz.v1beta1 import authz_pb2
 from protocol.gen.cosmos.authz.v1beta1 import tx_pb2 as authz_tx
 from protocol.gen.cosmos.bank.v1beta1.tx_pb2 import MsgSend
@@ -163,7 +164,7 @@ class PowerLife(WorkLife):
         route = MESSAGES[self.random.choice(sorted(MESSAGES))]
         message = route.message()
         self._fill(message)
-        setattr(message, route.signer, key_of(name).address)
+        set_signer(message, key_of(name).address)
         return name, message
 
     def _fill(self, message: Message, depth: int = 0) -> None:

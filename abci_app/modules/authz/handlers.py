@@ -75,7 +75,7 @@ def execute(ctx: Context, msg: tx_pb2.MsgExec) -> tx_pb2.MsgExecResponse:
 
 def _run(ctx: Context, grantee: str, index: int, route: MessageRoute, message: Message) -> Message:
     first = len(ctx.events)
-    signer = getattr(message, route.signer)
+    signer = route.signer_of(message)
     ctx.emit("message", action=route.type_url, sender=signer, module=route.module)
     try:
         # Only now: a message before it may have granted or revoked what it needs.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from abci_app.modules.bank.coins import AMOUNT_BOUND, Amounts, amounts_of, coin_errors, is_denom
+from abci_app.modules.bank.coins import AMOUNT_BOUND, ERRORS_MAX, Amounts, amounts_of, coin_errors, is_denom
 from protocol import address as addresses
-from protocol.gen.cosmos.bank.v1beta1 import bank_pb2, genesis_pb2
+from protocol.gen.cosmos.bank.v1beta1 import bank_pb2, genesis_pb2, tx_pb2
 
 
 def address_errors(named: Mapping[str, str]) -> list[str]:
@@ -17,6 +17,22 @@ def address_errors(named: Mapping[str, str]) -> list[str]:
             addresses.decode(text)
         except addresses.AddressError as error:
             errors.append(f"invalid {name} address: {error}")
+    return errors
+
+
+def multi_send_errors(msg: tx_pb2.MsgMultiSend) -> list[str]:
+    """All that is wrong with the addresses and coins of a transfer to many."""
+    inputs = [(each.address, each.coins) for each in msg.inputs]
+    outputs = [(each.address, each.coins) for each in msg.outputs]
+    errors: list[str] = []
+    for name, parts in (("input", inputs), ("output", outputs)):
+        for index, (address, coins) in enumerate(parts):
+            found = [*address_errors({name: address}), *coin_errors(coins)]
+            if not coins:
+                found.append("no coins")
+            errors += (f"{name}s[{index}]: {text}" for text in found)
+            if len(errors) >= ERRORS_MAX:
+                return errors[:ERRORS_MAX]
     return errors
 
 

@@ -33,9 +33,9 @@ def check_messages(ctx: Context, packed: Iterable[any_pb2.Any]) -> None:
     """
     unpacked = [_unpack(each) for each in packed]
     strangers = [
-        f"{route.type_url} of {getattr(message, route.signer)[:100]!r}"
+        f"{route.type_url} of {route.signer_of(message)[:100]!r}"
         for route, message in unpacked
-        if getattr(message, route.signer) != GOV_ADDRESS
+        if route.signer_of(message) != GOV_ADDRESS
     ]
     if strangers:
         raise InvalidSigner(", ".join(strangers))

@@ -1,3 +1,5 @@
+from protocol.gen.cosmos.base.v1beta1 import coin_pb2 as _coin_pb2
+from protocol.gen.cosmos.msg.v1 import msg_pb2 as _msg_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -50,3 +52,19 @@ class Metadata(_message.Message):
     uri: str
     uri_hash: str
     def __init__(self, description: _Optional[str] = ..., denom_units: _Optional[_Iterable[_Union[DenomUnit, _Mapping]]] = ..., base: _Optional[str] = ..., display: _Optional[str] = ..., name: _Optional[str] = ..., symbol: _Optional[str] = ..., uri: _Optional[str] = ..., uri_hash: _Optional[str] = ...) -> None: ...
+
+class Input(_message.Message):
+    __slots__ = ("address", "coins")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    COINS_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    coins: _containers.RepeatedCompositeFieldContainer[_coin_pb2.Coin]
+    def __init__(self, address: _Optional[str] = ..., coins: _Optional[_Iterable[_Union[_coin_pb2.Coin, _Mapping]]] = ...) -> None: ...
+
+class Output(_message.Message):
+    __slots__ = ("address", "coins")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    COINS_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    coins: _containers.RepeatedCompositeFieldContainer[_coin_pb2.Coin]
+    def __init__(self, address: _Optional[str] = ..., coins: _Optional[_Iterable[_Union[_coin_pb2.Coin, _Mapping]]] = ...) -> None: ...
