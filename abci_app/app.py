@@ -270,6 +270,13 @@ class App:
         block = Block(ctx.chain_id, ctx.height + 1, ctx.block.time_ns)
         return self._runner.run(ctx.kv, block, raw, Mode.SIMULATE)
 
+    def reopen(self) -> None:
+        """Goes on from what the store holds after a snapshot was taken in."""
+        self.store.reopen()
+        self._pending = self._genesis = None
+        self.last_block = self._read_last_block()
+        self._check = Overlay(self.store)
+
     # Within
 
     def committed_state(self) -> Reader:

@@ -39,6 +39,10 @@ class Backend(RecordReader, Protocol):
         """Writes all or nothing; with sync it has survived a crash of the machine when this returns."""
         ...
 
+    def wipe(self) -> None:
+        """Removes every record."""
+        ...
+
     def snapshot(self, marker: bytes) -> RecordSnapshot:
         """The records of this moment; a write of records under FLAT must change the marker's too."""
         ...
@@ -89,6 +93,10 @@ class MemoryBackend(MemorySnapshot):
             kept.extend(fresh)
             kept.sort()
             self._ordered = kept
+
+    def wipe(self) -> None:
+        self._records.clear()
+        self._ordered = self._snapshot = None
 
     def snapshot(self, marker: bytes) -> MemorySnapshot:
         """A copy, shared by all who ask before the next write."""

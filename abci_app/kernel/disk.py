@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -26,6 +27,7 @@ MEBIBYTE = 1 << 20
 BLOCK_CACHE_MIB = 128
 MEMTABLE_MIB = 64
 BLOOM_BITS_PER_KEY = 10
+WIPED_AT_ONCE = 10_000
 MISSING_KEY = "key not found"
 
 
@@ -109,6 +111,11 @@ class DiskBackend:
             else:
                 put(key, value)
         self._db.write(batch, self._synced if sync else self._unsynced)
+
+    def wipe(self) -> None:
+        keys = cast("Iterator[bytes]", self._db.keys())
+        while batch := list(islice(keys, WIPED_AT_ONCE)):
+            self.write([(key, None) for key in batch], sync=False)
 
     def snapshot(self, marker: bytes) -> DiskSnapshot:
         return DiskSnapshot(self._db, marker)

@@ -4,6 +4,7 @@ f<store>/<key>     latest value            n<store>/<ref>   tree node
 r<height>          app hash and roots      o<height>        nodes that the height made obsolete
 m<name>            caller's metadata       u<height>        bulk values and metadata that the height replaced
 g/latest           last committed height   g/pruned         lowest height kept, and how far pruning came
+g/restoring        there while a snapshot is taken in: what is beside it is not yet the state
 
 The records under g always stand, so that no walk runs off the values into the remains of pruned nodes.
 """
@@ -22,6 +23,7 @@ from abci_app.kernel.proofs import simple_root
 META = b"m"
 LATEST = b"g/latest"
 PRUNED = b"g/pruned"
+RESTORING = b"g/restoring"
 
 _U32 = Struct(">I")
 _ROOT = Struct(f">{REF_BYTES}s32sI")

@@ -23,7 +23,7 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from abci_app.kernel import history
-from abci_app.kernel.backend import Backend, MemoryBackend, Write
+from abci_app.kernel.backend import Backend, MemoryBackend, RecordSnapshot, Write
 from abci_app.kernel.disk import DiskBackend, StoreLocked, read_records
 from abci_app.kernel.edges import Edges
 from abci_app.kernel.iavl import Tree
@@ -41,6 +41,7 @@ from abci_app.kernel.records import (
     LATEST,
     META,
     PRUNED,
+    RESTORING,
     HeightNotRetained,
     Progress,
     Roots,
@@ -57,6 +58,7 @@ from abci_app.kernel.records import (
     roots_key,
     undo_key,
 )
+from abci_app.kernel.snapshot import Restore
 from abci_app.kernel.view import View
 
 __all__ = [
@@ -214,6 +216,19 @@ class Store:
         with collector_paused():
             return history.prune(self._backend, keep_from_height, budget)
 
+    def snapshot(self) -> RecordSnapshot:
+        """All records as they are now, for `kernel.snapshot.stream` in any thread; close it after use."""
+        return self._backend.snapshot(LATEST)
+
+    def restore(self, height: int, app_hash: bytes) -> Restore:
+        """Takes the chunks of a snapshot into the store, which has to be empty; then call `reopen`."""
+        return Restore(self._backend, list(self._trees.values()), height, app_hash)
+
+    def reopen(self) -> None:
+        """Takes up what a restore has made the last committed height."""
+        self._close_views()
+        self._open()
+
     def rollback(self, height: int) -> None:
         """Makes a kept height the latest again, bulk and metadata with it; raises HeightNotRetained."""
         self._close_views()
@@ -242,6 +257,9 @@ class Store:
         self._edges = Edges()
         self._roots = dict.fromkeys(self._trees.values())
         if self.version == 0:
+            if self._backend.get(RESTORING) is not None:
+                # The remains of a snapshot that was never taken in to its end.
+                self._backend.wipe()
             return
         roots = read_roots(self._backend, self.version)
         undeclared = sorted(name for name in roots.stores if name not in self._roots)

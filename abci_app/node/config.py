@@ -43,6 +43,9 @@ class NodeSettings(BaseSettings):
     metrics_address: HostPort = "127.0.0.1:26661"
     cors_origins: list[str] = ["*"]
     retain_heights: int = Field(default=1000, ge=1)
+    snapshot_interval: int = Field(default=1000, ge=0)
+    snapshot_keep_recent: int = Field(default=2, ge=1, le=100)
+    snapshot_chunk_kib: int = Field(default=8192, ge=1, le=12_288)
     metrics_participants_max: int = Field(default=100, ge=0, le=10_000)
     verify_threads: int = Field(default=0, ge=0, le=256)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -78,6 +81,11 @@ class NodeSettings(BaseSettings):
     def store_dir(self) -> Path:
         """Where the chain's own state lies."""
         return self.home / "data" / "app"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Where its snapshots lie."""
+        return self.home / "data" / "snapshots"
 
 
 def load_settings(home: Path, **overrides: Any) -> NodeSettings:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from abci_app.node.application import Application
 from abci_app.node.codec import FrameError, response_frame, varint
 from abci_app.node.metrics import Metrics
+from abci_app.node.snapshots import Snapshots
 from protocol.gen.tendermint.abci import types_pb2 as abci
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ def txs_within(txs: Iterable[bytes], bytes_max: int) -> list[bytes]:
 class Dispatcher:
     """Answers each request; an exception becomes the method's safe answer, or stops the node."""
 
-    def __init__(self, app: Application, metrics: Metrics) -> None:
+    def __init__(self, app: Application, metrics: Metrics, snapshots: Snapshots | None = None) -> None:
         self._app = app
         self._metrics = metrics
         self._height_finalized = 0
@@ -71,14 +72,8 @@ class Dispatcher:
             "prepare_proposal": lambda req: app.prepare_proposal(req).SerializeToString(),
             "process_proposal": lambda req: app.process_proposal(req).SerializeToString(),
             "finalize_block": self._finalize_block,
-            # No snapshots and no vote extensions: none to give, none to take from a peer, and of extensions
-            # only the empty one that the node makes itself is accepted.
-            "list_snapshots": lambda _: b"",
-            "offer_snapshot": _always(abci.ResponseOfferSnapshot(result=abci.ResponseOfferSnapshot.REJECT)),
-            "load_snapshot_chunk": lambda _: b"",
-            "apply_snapshot_chunk": _always(
-                abci.ResponseApplySnapshotChunk(result=abci.ResponseApplySnapshotChunk.REJECT_SNAPSHOT)
-            ),
+            **_snapshot_handlers(snapshots),
+            # No vote extensions: only the empty one that the node makes itself is accepted.
             "extend_vote": lambda _: b"",
             "verify_vote_extension": _verify_vote_extension,
             # CometBFT 0.40 asks these only if its mempool is configured to live in the application.
@@ -124,6 +119,24 @@ class Dispatcher:
         return response.SerializeToString()
 
 
+def _snapshot_handlers(snapshots: Snapshots | None) -> dict[str, Callable[[Any], bytes]]:
+    """Without snapshots there are none to give and none to take from a peer."""
+    if snapshots is None:
+        rejected = abci.ResponseApplySnapshotChunk(result=abci.ResponseApplySnapshotChunk.REJECT_SNAPSHOT)
+        return {
+            "list_snapshots": lambda _: b"",
+            "offer_snapshot": _always(abci.ResponseOfferSnapshot(result=abci.ResponseOfferSnapshot.REJECT)),
+            "load_snapshot_chunk": lambda _: b"",
+            "apply_snapshot_chunk": _always(rejected),
+        }
+    return {
+        "list_snapshots": lambda _: snapshots.list_snapshots().SerializeToString(),
+        "offer_snapshot": lambda req: snapshots.offer(req).SerializeToString(),
+        "load_snapshot_chunk": lambda req: snapshots.load_chunk(req).SerializeToString(),
+        "apply_snapshot_chunk": lambda req: snapshots.apply_chunk(req).SerializeToString(),
+    }
+
+
 def _always(response: abci.ResponseOfferSnapshot | abci.ResponseApplySnapshotChunk) -> Callable[[Any], bytes]:
     body = response.SerializeToString()
     return lambda _: body
@@ -138,6 +151,16 @@ def _verify_vote_extension(request: abci.RequestVerifyVoteExtension) -> bytes:
     return abci.ResponseVerifyVoteExtension(status=status).SerializeToString()
 
 
+_SNAPSHOT_ANSWERS: Final = {
+    "list_snapshots": b"",
+    "load_snapshot_chunk": b"",
+    "offer_snapshot": abci.ResponseOfferSnapshot(result=abci.ResponseOfferSnapshot.ABORT).SerializeToString(),
+    "apply_snapshot_chunk": abci.ResponseApplySnapshotChunk(
+        result=abci.ResponseApplySnapshotChunk.ABORT
+    ).SerializeToString(),
+}
+
+
 def _safe_answer(method: str, request: Any) -> bytes:
     """What may be said after a bug without harm to the chain; an exception reply would make CometBFT quit."""
     if method in {"check_tx", "query"}:
@@ -146,5 +169,7 @@ def _safe_answer(method: str, request: Any) -> bytes:
     if method == "prepare_proposal":
         txs = txs_within(request.txs, request.max_tx_bytes)
         return abci.ResponsePrepareProposal(txs=txs).SerializeToString()
+    if method in _SNAPSHOT_ANSWERS:
+        return _SNAPSHOT_ANSWERS[method]
     assert method == "process_proposal", f"{method} cannot raise"
     return abci.ResponseProcessProposal(status=abci.ResponseProcessProposal.REJECT).SerializeToString()

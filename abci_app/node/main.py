@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from abci_app.app import STORES, App
+from abci_app.app import STORES, App, BlockReport
 from abci_app.kernel.store import DiskStore, StoreCorrupt, StoreLocked
 from abci_app.node.comet import CometRpc
 from abci_app.node.comet_process import CometProcess
@@ -28,6 +28,7 @@ from abci_app.node.observer import Observer
 from abci_app.node.rest import RestServer
 from abci_app.node.server import Server
 from abci_app.node.services import Services
+from abci_app.node.snapshots import SnapshotMetrics, Snapshots
 from abci_app.node.verifier import Verifier
 
 log = structlog.get_logger(__name__)
@@ -60,21 +61,40 @@ def _open(settings: NodeSettings, stack: ExitStack) -> Server:
     stack.callback(observer.close)
     verifier = Verifier(settings.verify_threads or None)
     stack.callback(verifier.close)
+    snapshots = _snapshots(settings, metrics)
+    stack.callback(snapshots.close)
+
+    def on_commit(committed: App, report: BlockReport) -> None:
+        observer.on_commit(committed, report)
+        snapshots.on_commit(committed.store)
+
     app = App(
         store,
         verify_all=verifier.verify,
         on_bug=observer.on_bug,
-        on_commit=observer.on_commit,
+        on_commit=on_commit,
         around_step=observer.around_step,
         retain_heights=settings.retain_heights,
     )
+    snapshots.serve(app)
     comet = CometRpc(settings.rpc_url)
     stack.callback(comet.close)
     services = Services(app, comet, on_bug=observer.on_bug)
     _start_fronts(settings, services, metrics, stack)
     # What lives from now on as long as the process is no business of the collector.
     gc.freeze()
-    return Server(app, settings.abci_address or abci_address(settings.home, Ports()), metrics=metrics)
+    address = settings.abci_address or abci_address(settings.home, Ports())
+    return Server(app, address, metrics=metrics, snapshots=snapshots)
+
+
+def _snapshots(settings: NodeSettings, metrics: Metrics) -> Snapshots:
+    return Snapshots(
+        settings.snapshots_dir,
+        interval=settings.snapshot_interval,
+        keep_recent=settings.snapshot_keep_recent,
+        chunk_bytes=settings.snapshot_chunk_kib << 10,
+        on_taken=SnapshotMetrics(metrics.registry).show,
+    )
 
 
 def _store(settings: NodeSettings) -> DiskStore:

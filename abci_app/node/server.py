@@ -23,6 +23,7 @@ from abci_app.node.codec import FRAME_BYTES_MAX
 from abci_app.node.connection import Connection, Hub
 from abci_app.node.dispatch import Dispatcher
 from abci_app.node.metrics import Metrics
+from abci_app.node.snapshots import Snapshots
 
 try:
     import uvloop as event_loops
@@ -106,6 +107,7 @@ class Server:
         address: str,
         *,
         metrics: Metrics | None = None,
+        snapshots: Snapshots | None = None,
         query_threads: int = QUERY_THREADS,
         frame_bytes_max: int = FRAME_BYTES_MAX,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = event_loops.new_event_loop,
@@ -118,7 +120,7 @@ class Server:
         self._failure: Exception | None = None
         self._hub = Hub(
             loop=self._loop,
-            dispatcher=Dispatcher(app, self.metrics),
+            dispatcher=Dispatcher(app, self.metrics, snapshots),
             metrics=self.metrics,
             query_pool=ThreadPoolExecutor(max_workers=query_threads, thread_name_prefix="query"),
             failed=self._fail,
