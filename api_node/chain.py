@@ -135,7 +135,12 @@ class BlockWatcher:
         try:
             info = (await self._chain.status())["sync_info"]
         except ChainError as error:
-            log.info("waiting for the chain", reason="chain_unreachable", problem=str(error))
+            log.info(
+                "waiting for the chain",
+                reason="chain_unreachable",
+                problem=str(error),
+                retry_s=min(POLL_OFTEN_S, self._poll_interval_s),
+            )
             return
         self.catching_up = bool(info.get("catching_up"))
         self.announce(int(info["latest_block_height"]))

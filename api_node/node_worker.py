@@ -33,6 +33,8 @@ BACKOFF_MAX_S = {
 }
 
 
+# Commands that load something, which may take minutes.
+LOADS = (Command.INFERENCE_UP, Command.POW_GENERATE, Command.POW_VALIDATE)
 # Who stands behind an intent; behind every other the chain does.
 ASKERS = {
     reasons_pb2.REASON_ADMIN_DISABLED: Asker.OPERATOR,
@@ -206,6 +208,14 @@ class NodeWorker:
         started, result = time.monotonic(), "error"
         until = time.time() + self.client.command_timeout_s
         self.current = replace(self.current, command=str(command), deadline=until)
+        if command in LOADS:
+            log.info(
+                "waiting for the node",
+                node_id=self.node.id,
+                command=str(command),
+                reason=reason_word(reasons_pb2.REASON_MODEL_LOADING),
+                seconds_max=self.client.command_timeout_s,
+            )
         try:
             await self._call(command, intent)
             result = "ok"

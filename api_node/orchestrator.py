@@ -269,7 +269,12 @@ async def process_new_block_event(orchestrator: Orchestrator, height: int) -> in
         await orchestrator.step(height)
     except ChainError as error:
         orchestrator.problem = str(error)
-        log.info("waiting for the chain", reason="chain_unreachable", problem=orchestrator.problem)
+        log.info(
+            "waiting for the chain",
+            reason="chain_unreachable",
+            problem=orchestrator.problem,
+            retry_s=RETRY_S,
+        )
         await asyncio.sleep(RETRY_S)
         return min(height - 1, orchestrator.view.height - 1 if orchestrator.view else 0)
     return height

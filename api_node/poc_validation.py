@@ -322,7 +322,7 @@ async def _until_it_works(ask: Callable[[], Awaitable[R]]) -> R:
         try:
             return await ask()
         except ChainError as error:
-            log.info("waiting for the chain", problem=str(error))
+            log.info("waiting for the chain", reason="chain_unreachable", problem=str(error), retry_s=RETRY_S)
             await asyncio.sleep(RETRY_S)
 
 

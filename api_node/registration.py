@@ -148,5 +148,7 @@ class Registrar:
                 "nodes wait for models that governance has not registered",
                 nodes=now,
                 reason=reason_word(reasons_pb2.REASON_POLICY_REFUSED),
+                # How long governance takes nobody knows; it is looked at with every block.
+                retry_blocks=1,
             )
         self.waiting = now

@@ -10,26 +10,30 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 
 import structlog
 from google.protobuf.message import Message
 
+from api_node.gas import (
+    FREE_TYPES,
+    GAS_FACTOR_MAX,
+    Price,
+    gas_limit,
+    gas_limit_simulated,
+    simulated_gas,
+    wants_simulation,
+)
 from api_node.metrics import Metrics
 from api_node.outbox import Entry, Outbox, SentTx, Status
 from client.chain import AsyncChainClient, ChainError, ChainUnreachableError, TxReply, is_pending
 from client.keys import Key
-from client.tx import Fee, Signer, build, pack, tx_hash
+from client.tx import Signer, build, pack, tx_hash
 from protocol.descriptors import signer_field
 from protocol.gen.cosmos.authz.v1beta1 import tx_pb2 as authz_pb2
 
-# Their descriptors must be in the pool before a queue from an earlier run is read.
-from protocol.gen.evergrid.hardware.v1 import hardware_pb2
-from protocol.gen.evergrid.inference.v1 import inference_pb2
-from protocol.gen.evergrid.poc.v1 import poc_pb2
-
 log = structlog.get_logger("api_node.sender")
+
+__all__ = ["Price", "Sender", "expected_sequence", "gather", "in_own_name"]
 
 MESSAGES_PER_TX_MAX = 50
 TX_BYTES_MAX = 500_000
@@ -39,14 +43,6 @@ GATHER_S = 0.05
 RETRY_S = 0.5
 # The index of transactions may be behind the blocks.
 INDEX_LAG_BLOCKS = 2
-GAS_BASE = 200_000
-GAS_PER_MESSAGE = 200_000
-GAS_PER_BYTE = 50
-# A verdict takes some 7,000, and 250 more for each that its sender gave before.
-GAS_PER_VERDICT = 10_000
-# The chain takes no more without a fee (FREE_GAS_MAX of its ante chain).
-GAS_FREE_MAX = 40_000_000
-GAS_FACTOR_MAX = 16
 KEPT_BLOCKS = 1000
 CODE_OUT_OF_GAS = 11
 CODE_TX_IN_CACHE = 19
@@ -55,15 +51,6 @@ CODE_TIMEOUT_HEIGHT = 30
 CODE_WRONG_SEQUENCE = 32
 # What CheckTx says of a transaction that will never be better for waiting.
 HOPELESS = (2, 7, 8, 10, 12, 14, 15, 18, 21)
-FREE = (
-    hardware_pb2.MsgSubmitHardwareDiff,
-    poc_pb2.MsgSubmitPocBatch,
-    poc_pb2.MsgSubmitPocValidations,
-    inference_pb2.MsgStartInference,
-    inference_pb2.MsgFinishInference,
-    inference_pb2.MsgValidateInference,
-)
-FREE_TYPES = frozenset(kind.DESCRIPTOR.full_name for kind in FREE)
 _EXPECTED = re.compile(r"expected ([0-9]{1,18}), got", re.ASCII)
 
 
@@ -95,23 +82,6 @@ def gather(entries: Sequence[Entry]) -> list[list[Entry]]:
     return groups
 
 
-def gas_limit(entries: Sequence[Entry]) -> int:
-    """Gas enough for these messages by the chain's flat schedule, with room; no more than may be free."""
-    size = sum(len(entry.body) for entry in entries)
-    factor = max(entry.gas_factor for entry in entries)
-    gas = GAS_BASE + GAS_PER_MESSAGE * len(entries) + GAS_PER_BYTE * size
-    gas += sum(_verdicts_gas(entry.message) for entry in entries)
-    return min(factor * gas, GAS_FREE_MAX)
-
-
-def _verdicts_gas(message: Message) -> int:
-    """What verdicts cost beside their bytes, which are few: the chain reads and writes each tally."""
-    if not isinstance(message, poc_pb2.MsgSubmitPocValidations):
-        return 0
-    count = len(message.verdicts) + sum(len(group.places) for group in message.groups)
-    return GAS_PER_VERDICT * count
-
-
 def in_own_name(messages: Sequence[Message], address: str) -> list[Message]:
     """The messages as this account may send them: those of another account within one MsgExec."""
     signers = {_signer_of(message) for message in messages}
@@ -125,20 +95,6 @@ def _signer_of(message: Message) -> str:
     assert name is not None, f"{message.DESCRIPTOR.full_name} declares no signer"
     signer: str = getattr(message, name)
     return signer
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a unit of gas costs where a fee is due."""
-
-    per_gas: Fraction = Fraction(0)
-    denom: str = "nevg"
-
-    def fee(self, gas: int, *, free: bool) -> Fee:
-        """The fee of a transaction, rounded up."""
-        if free or not self.per_gas:
-            return Fee(gas)
-        return Fee(gas, str(-(-gas * self.per_gas.numerator // self.per_gas.denominator)), self.denom)
 
 
 class Sender:
@@ -248,7 +204,8 @@ class Sender:
         for sent in flying:
             reply = await self._found(sent)
             if reply is not None:
-                self._landed(sent, reply)
+                with self.outbox.whole():
+                    self._landed(sent, reply)
                 continue
             if committed is None:
                 committed = (await self._chain.account(self._key.address)).sequence
@@ -272,8 +229,9 @@ class Sender:
         since = self._missed_since.setdefault(sent.hash, self._height)
         if self._height >= since + INDEX_LAG_BLOCKS:
             del self._missed_since[sent.hash]
-            self.outbox.again(self.outbox.of_tx(sent.hash))
-            self.outbox.landed(sent.hash)
+            with self.outbox.whole():
+                self.outbox.again(self.outbox.of_tx(sent.hash))
+                self.outbox.landed(sent.hash)
 
     async def _broadcast_again(self, sent: SentTx) -> bool:
         """Puts a transaction back where the mempool lost it; false where those behind it must wait."""
@@ -289,8 +247,9 @@ class Sender:
 
     def _release(self, sent: SentTx, reply: TxReply) -> None:
         entries = self.outbox.of_tx(sent.hash)
-        self.outbox.again(entries)
-        self.outbox.landed(sent.hash)
+        with self.outbox.whole():
+            self.outbox.again(entries)
+            self.outbox.landed(sent.hash)
         if reply.code in HOPELESS:
             self._refused(entries, reply)
 
@@ -341,18 +300,20 @@ class Sender:
 
     async def _send(self, group: list[Entry]) -> bool:
         """Signs and broadcasts one transaction; false where what follows must wait."""
+        gas = await self._gas(group)
         for _ in range(3):
             if self._sequence is None:
                 self._sequence = (await self._chain.account(self._key.address)).sequence
-            raw = self._signed(group, self._sequence)
+            raw = self._signed(group, self._sequence, gas)
             digest = tx_hash(raw)
             self.outbox.sent(group, digest, raw, self._sequence)
             reply = await self._hand_over(raw)
             if reply.code in {0, CODE_TX_IN_CACHE}:
                 self._sequence += 1
                 return True
-            self.outbox.again(group)
-            self.outbox.landed(digest)
+            with self.outbox.whole():
+                self.outbox.again(group)
+                self.outbox.landed(digest)
             if reply.code != CODE_WRONG_SEQUENCE:
                 return self._not_taken(group, reply)
             self._sequence = expected_sequence(reply.log)
@@ -380,8 +341,17 @@ class Sender:
                 return TxReply(tx_hash(raw), CODE_TX_IN_CACHE, "sdk", str(error))
             return TxReply(tx_hash(raw), CODE_MEMPOOL_FULL, "sdk", str(error))
 
-    def _signed(self, group: list[Entry], sequence: int) -> bytes:
-        gas = gas_limit(group)
+    async def _gas(self, group: list[Entry]) -> int:
+        """The gas limit: by simulation where that is worth an answer of the chain, else by the schedule."""
+        if not wants_simulation(group, self._price):
+            return gas_limit(group)
+        account = await self._chain.account(self._key.address)
+        # A simulation runs on the last block, where what is in the mempool is not yet.
+        raw = self._signed(group, account.sequence, gas_limit(group))
+        used = await simulated_gas(self._chain, raw)
+        return gas_limit(group) if used is None else gas_limit_simulated(group, used)
+
+    def _signed(self, group: list[Entry], sequence: int, gas: int) -> bytes:
         free = all(entry.type in FREE_TYPES for entry in group)
         signer = Signer(self._key, self._account_number, sequence)
         messages = in_own_name([entry.message for entry in group], self._key.address)
@@ -390,5 +360,5 @@ class Sender:
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:
-            log.info("transactions wait", reason=problem, waiting=self.outbox.waiting())
+            log.info("transactions wait", reason=problem, waiting=self.outbox.waiting(), retry_s=RETRY_S)
         self.problem = problem

@@ -95,9 +95,12 @@ class Rpc:
 
     @staticmethod
     def result(reply: dict[str, Any]) -> dict[str, Any]:
-        """What a call returned; raises ChainError with the node's own words."""
-        if "error" in reply:
-            error = reply["error"]
+        """What a call returned; raises ChainError with the node's words, ValueError where no node spoke."""
+        error = reply.get("error") if isinstance(reply, dict) else None
+        if not isinstance(reply, dict) or not (isinstance(error, dict) or "result" in reply):
+            # A proxy before the node answers in its own form.
+            raise ValueError(f"that is no JSON-RPC: {str(reply)[:200]}")
+        if isinstance(error, dict):
             raise ChainError(f"{error.get('message', 'error')}: {error.get('data', '')}".rstrip(": "))
         return cast("dict[str, Any]", reply["result"])
 
