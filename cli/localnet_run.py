@@ -12,7 +12,7 @@ import httpx2
 
 from abci_app.modules import epochs
 from abci_app.node.home import find_cometbft
-from abci_app.node.params_file import merge_params
+from abci_app.params_file import merge_params
 from cli import supervisor
 from cli.localnet_ports import NetworkError
 from cli.network import (
@@ -110,7 +110,7 @@ def local_params(block_time_ms: int) -> Params:
 def design(home: Path, chosen: Mapping[str, Any]) -> Design:
     """The network for a choice of all options; two MLNodes, of different participants, share a model.
 
-    Raises ConfigError where the params cannot be read.
+    Raises ParamsError where the params cannot be read.
     """
     count, validators = chosen["mlnodes"], chosen["validators"]
     params = local_params(chosen["block_time_ms"]) if count else epochs.default_params("local")
@@ -136,7 +136,7 @@ def design(home: Path, chosen: Mapping[str, Any]) -> Design:
 def up(home: Path, options: Options, say: Callable[[str], None] = lambda _text: None) -> dict[str, Any]:
     """Starts a network, or the one that the home holds; returns what describes it once it works.
 
-    Raises NetworkError, ConfigError or ProcessFailedError; then nothing of it runs any more.
+    Raises NetworkError, ConfigError, ParamsError or ProcessFailedError; then nothing of it runs any more.
     """
     record = home / RECORD
     former, facts = supervisor.load(record)

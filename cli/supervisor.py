@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 STOP_S = 15.0
+LAST_WORDS_S = 1.0
 POLL_S = 0.1
 LOG_TAIL_LINES = 15
 
@@ -90,13 +91,18 @@ def tail(log: str, lines: int = LOG_TAIL_LINES) -> str:
 
 
 def check(processes: Sequence[Process]) -> None:
-    """Raises ProcessFailedError for the first that does not run any more."""
+    """Raises ProcessFailedError that names those that do not run any more, with the log of the first."""
     reap()
-    for process in processes:
-        if not process.alive:
-            raise ProcessFailedError(
-                f"{process.name} ended by itself; the end of its log:\n{tail(process.log)}"
-            )
+    if all(process.alive for process in processes):
+        return
+    # Who takes another one along may be the last to be gone: CometBFT ends before the chain that failed does.
+    deadline = time.monotonic() + LAST_WORDS_S
+    while time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        reap()
+    first, *others = [process for process in processes if not process.alive]
+    also = f" ({', '.join(each.name for each in others)} ended too)" if others else ""
+    raise ProcessFailedError(f"{first.name} ended by itself{also}; the end of its log:\n{tail(first.log)}")
 
 
 def stop(processes: Sequence[Process], timeout_s: float = STOP_S) -> list[str]:

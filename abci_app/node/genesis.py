@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from abci_app.genesis import parse_genesis
 from abci_app.modules import epochs, gov
 from abci_app.node.config import ConfigError
-from abci_app.node.params_file import merge_params
+from abci_app.params_file import ParamsError, merge_params
 from protocol import address
 from protocol.gen.evergrid.epochs.v1 import params_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
@@ -144,7 +144,10 @@ def params_with(profile: str, changes: Mapping[str, Any]) -> params_pb2.Params:
     What has no start value is off: `guardians` and `collateral` are turned on by being in it.
     """
     profile_values(profile)
-    return merge_params(epochs.default_params(profile), changes)
+    try:
+        return merge_params(epochs.default_params(profile), changes)
+    except ParamsError as error:
+        raise ConfigError(str(error)) from error
 
 
 def check_guardians(guardians: Sequence[str], participants: Iterable[str], params: params_pb2.Params) -> None:

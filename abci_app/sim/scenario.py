@@ -10,11 +10,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from google.protobuf import json_format
-
 from abci_app.modules import epochs
 from abci_app.modules.epochs.profiles import PROFILES
-from protocol.pool import POOL
+from abci_app.params_file import merge_errors, read_params
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,6 +200,10 @@ def parse(table: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Sc
     wrong += _cross_errors(models, groups, traffic)
     guardians = table.get("guardians", [])
     wrong += _label_errors(groups, guardians, {"faults": faults, "maintenance": maintenance})
+    for index, proposal in enumerate(proposals):
+        # What a chain would refuse may be proposed, what nobody can read not.
+        unread = read_params(epochs.default_params("local"), proposal.params)
+        wrong += (f"proposals[{index}]: {text}" for text in unread.values())
     wrong += _switch_errors(params, groups, guardians)
     gateways = table.get("gateways", 5)
     if type(gateways) is not int or gateways < 1:
@@ -236,21 +238,14 @@ def _params(table: dict[str, Any], overrides: Sequence[str], wrong: list[str]) -
         profile = "local"
     params = epochs.default_params(profile)
     given = [table.get("params", {}), *(_override(text, wrong) for text in overrides)]
-    for each in given:
-        try:
-            merge(params, each)
-        except (ValueError, TypeError, AttributeError) as error:
-            wrong.append(f"params: {error}")
-    wrong += [f"params: {text}" for text in epochs.params_errors(params)]
+    wrong += [f"params: {text}" for text in merge_errors(params, given)]
     return params
 
 
 def merge(params: Params, changes: dict[str, Any]) -> None:
     """Puts the given fields into params in place; raises ValueError for unknown ones and wrong types."""
-    try:
-        json_format.ParseDict(changes, params, descriptor_pool=POOL)
-    except json_format.ParseError as error:
-        raise ValueError(str(error)) from error
+    if wrong := read_params(params, changes):
+        raise ValueError("; ".join(wrong.values()))
 
 
 def _override(text: str, wrong: list[str]) -> dict[str, Any]:

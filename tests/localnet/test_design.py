@@ -123,6 +123,21 @@ def test_a_process_that_ends_by_itself_is_named_with_the_end_of_its_log(tmp_path
         supervisor.check([started])
 
 
+def test_of_processes_that_end_together_the_first_of_them_is_to_blame(tmp_path: Path) -> None:
+    late = "import time; print('ready', flush=True); time.sleep(0.5); raise SystemExit('upgrade needed')"
+    (tmp_path / "comet").mkdir()
+    chain = sleeper(tmp_path, late)
+    comet = sleeper(tmp_path / "comet", "print('ready'); raise SystemExit(1)")
+    while comet.alive:
+        supervisor.reap()
+
+    with pytest.raises(supervisor.ProcessFailedError) as caught:
+        supervisor.check([replace(chain, name="chain"), replace(comet, name="comet")])
+
+    assert str(caught.value).startswith("chain ended by itself (comet ended too); the end of its log:")
+    assert "upgrade needed" in str(caught.value)
+
+
 def test_what_was_started_is_known_to_the_next_command(tmp_path: Path) -> None:
     started = sleeper(tmp_path, "import time; print('ready', flush=True); time.sleep(60)")
     record = tmp_path / "record.json"

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from abci_app.modules.epochs import default_params
-from abci_app.node.config import ConfigError
-from abci_app.node.params_file import merge_params
+from abci_app.params_file import ParamsError, merge_params
 from protocol.gen.evergrid.epochs.v1.params_pb2 import (
     COVERAGE_BONUS_MODE_SHARED,
     CollateralParams,
@@ -19,7 +18,7 @@ from protocol.gen.evergrid.epochs.v1.params_pb2 import (
 
 
 def faults(changes: dict[str, Any]) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ParamsError) as caught:
         merge_params(default_params("local"), changes)
     return str(caught.value).split("; ")
 
@@ -64,7 +63,7 @@ def test_all_that_is_wrong_is_named_in_the_spelling_of_the_file() -> None:
         "poc.dim must be 0 to 4294967295, not -1",
         "poc.dtype must be text, not 5",
         'poc.inline_batches must be true or false, not "yes"',
-        "uptime must be a JSON object of params, not []",
+        "uptime must be an object of params, not []",
         f'rewards.coverage_bonus_mode must be one of {modes}, not "SHARED"',
         "rewards.settle_per_block must be a whole number, not 1.5",
         f"collateral.x is no param: there are {named}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
@@ -12,7 +12,6 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from abci_app.modules import epochs
-from abci_app.node.config import ConfigError
 from protocol.gen.evergrid.epochs.v1 import params_pb2
 
 _BOUNDS: Final = {
@@ -26,22 +25,38 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _SHOWN_MAX: Final = 40
 
 
+class ParamsError(ValueError):
+    """The params cannot be read or cannot work; the text names all that is wrong."""
+
+
 def merge_params(params: params_pb2.Params, changes: Mapping[str, Any]) -> params_pb2.Params:
     """The params with those of a JSON object in their place, spelled as queries show them.
 
-    Raises ConfigError that names everything that cannot be read and every number that cannot work.
+    Raises ParamsError that names everything that cannot be read and every number that cannot work.
     """
     merged = params_pb2.Params()
     merged.CopyFrom(params)
-    unread = dict(_merge(merged, changes))
+    if wrong := merge_errors(merged, [changes]):
+        raise ParamsError("; ".join(wrong))
+    return merged
+
+
+def read_params(params: params_pb2.Params, changes: Any) -> dict[str, str]:
+    """Puts into params in place what can be read; returns what is wrong with all else, by its path."""
+    if not isinstance(changes, Mapping):
+        return {"": f"the params must be an object, not {_shown(changes)}"}
+    return dict(_merge(params, changes))
+
+
+def merge_errors(merged: params_pb2.Params, changes: Iterable[Any]) -> list[str]:
+    """Puts into params in place what can be read of each object; returns all that is wrong then."""
+    unread = {path: fault for each in changes for path, fault in read_params(merged, each).items()}
     # What a check says of a number that could not be read is about the start value in its place.
     names = {path.rpartition(".")[2] for path in unread}
     failed = [
         error for error in epochs.params_errors(merged) if not names.intersection(re.findall(r"\w+", error))
     ]
-    if wrong := [*unread.values(), *failed]:
-        raise ConfigError("; ".join(wrong))
-    return merged
+    return [*unread.values(), *failed]
 
 
 def _merge(merged: params_pb2.Params, changes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -51,7 +66,7 @@ def _merge(merged: params_pb2.Params, changes: Mapping[str, Any]) -> Iterator[tu
         if section not in sections:
             yield section, f"{section} is no section of the params: {_instead(section, sections)}"
         elif not isinstance(values, Mapping):
-            yield section, f"{section} must be a JSON object of params, not {_shown(values)}"
+            yield section, f"{section} must be an object of params, not {_shown(values)}"
         else:
             inside = getattr(merged, section)
             inside.SetInParent()
@@ -105,5 +120,6 @@ def _instead(name: str, known: Mapping[str, object]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
+    # TOML has values that JSON has not.
+    text = json.dumps(value, default=str)
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
