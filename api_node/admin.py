@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api_node.broker import Broker
+from api_node.federation import Federation
 from api_node.http_server import bearer_check, new_app
 from api_node.logs import clean
 from api_node.metrics import Metrics, package_version
@@ -115,8 +116,13 @@ def observation_routes(orchestrator: Orchestrator, sender: Sender, revalidator: 
 
 
 def metrics_app(settings: Settings, metrics: Metrics, broker: Broker) -> FastAPI:
-    """The application of the metrics port."""
+    """The application of the metrics port: its own, and at /v1/mlnodes/metrics those of its MLNodes."""
     app = new_app("Evergrid API node: metrics", package_version(), settings)
+    federation = Federation(broker)
+
+    @app.get("/v1/mlnodes/metrics")
+    async def mlnodes() -> Response:
+        return Response(await federation.render(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/metrics")
     async def scrape() -> Response:
