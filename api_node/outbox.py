@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -96,6 +97,20 @@ class Outbox:
         """Closes the file."""
         self._db.close()
 
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """What is done within is on disk as a whole or not at all."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
     # messages
 
     def put(self, key: str, message: Message, height_deadline: int = 0) -> bool:
@@ -180,15 +195,14 @@ class Outbox:
 
     def sent(self, entries: Sequence[Entry], tx_hash: str, raw: bytes, sequence: int) -> None:
         """Notes a transaction before it is broadcast, so that a crash in between loses nothing."""
-        self._db.execute("BEGIN")
-        self._db.execute(
-            "INSERT OR REPLACE INTO txs (hash, raw, sequence) VALUES (?, ?, ?)", (tx_hash, raw, sequence)
-        )
-        self._db.executemany(
-            "UPDATE messages SET status = ?, tx_hash = ?, attempts = attempts + 1 WHERE id = ?",
-            [(Status.SENT, tx_hash, entry.id) for entry in entries],
-        )
-        self._db.execute("COMMIT")
+        with self.whole():
+            self._db.execute(
+                "INSERT OR REPLACE INTO txs (hash, raw, sequence) VALUES (?, ?, ?)", (tx_hash, raw, sequence)
+            )
+            self._db.executemany(
+                "UPDATE messages SET status = ?, tx_hash = ?, attempts = attempts + 1 WHERE id = ?",
+                [(Status.SENT, tx_hash, entry.id) for entry in entries],
+            )
 
     def in_flight(self) -> list[SentTx]:
         """Broadcast transactions, by sequence."""

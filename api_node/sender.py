@@ -322,6 +322,9 @@ class Sender:
 
     def _not_taken(self, group: list[Entry], reply: TxReply) -> bool:
         self._note(reply.log)
+        if reply.code == CODE_OUT_OF_GAS and group[0].gas_factor < GAS_FACTOR_MAX:
+            self.outbox.again(group, gas_factor=2 * group[0].gas_factor)
+            return True
         if reply.code not in HOPELESS:
             return False
         if len(group) > 1:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import AsyncIterator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from abci_app.ante import FREE_GAS_MAX
+from abci_app.kernel.errors import QueryError
+from api_node import sender as sender_module
+from api_node.gas import GAS_FREE_MAX, Price, gas_limit
 from api_node.metrics import Metrics
 from api_node.outbox import Outbox, Status
-from api_node.sender import GAS_FREE_MAX, Sender, expected_sequence, gas_limit, gather, in_own_name
+from api_node.sender import Sender, expected_sequence, gather, in_own_name
 from cli.tx_authz import grant_messages, protocol_messages
 from client.chain import AsyncChainClient
+from protocol.gen.cosmos.bank.v1beta1 import tx_pb2 as bank_tx_pb2
+from protocol.gen.cosmos.base.v1beta1 import coin_pb2
+from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from tests.api_node.comet import Comet
@@ -46,11 +54,11 @@ def outbox(tmp_path: Path) -> Outbox:
 
 
 @contextlib.asynccontextmanager
-async def sending(comet: Comet, outbox: Outbox) -> AsyncIterator[Sender]:
+async def sending(comet: Comet, outbox: Outbox, price: Price | None = None) -> AsyncIterator[Sender]:
     """A sender at work, told of blocks by nobody but the test."""
     async with served(comet.app()) as url:
         chain = AsyncChainClient(url)
-        sender = Sender(chain, ALICE, outbox, Metrics())
+        sender = Sender(chain, ALICE, outbox, Metrics(), price)
         task = asyncio.create_task(sender.run())
         try:
             yield sender
@@ -328,3 +336,169 @@ def test_no_transaction_asks_for_more_gas_than_the_chain_gives_for_nothing(outbo
     outbox.put("verdicts", poc_pb2.MsgSubmitPocValidations(creator=ALICE.address, groups=[group]))
 
     assert gas_limit(outbox.pending()) == GAS_FREE_MAX == FREE_GAS_MAX
+
+
+# gas
+
+
+PAID = Price(Fraction(1, 1000))
+
+
+def gas_of(comet: Comet) -> list[int]:
+    """The gas limits of all transactions that were broadcast."""
+    raws = (tx_pb2.TxRaw.FromString(raw) for raw in comet.broadcasts)
+    return [tx_pb2.AuthInfo.FromString(raw.auth_info_bytes).fee.gas_limit for raw in raws]
+
+
+def joining(url: str) -> hardware_pb2.MsgSubmitNewParticipant:
+    return hardware_pb2.MsgSubmitNewParticipant(creator=ALICE.address, url=url)
+
+
+async def test_gas_that_is_paid_for_is_simulated_and_free_gas_follows_the_schedule(
+    comet: Comet, outbox: Outbox
+) -> None:
+    async with sending(comet, outbox, PAID) as sender:
+        sender.submit("paid", joining("http://alice.test"))
+        sender.submit("free", diff("a"))
+        await in_mempool(comet, 2)
+        results = await comet.block()
+        sender.on_block(comet.chain.height)
+        settled = [await sender.outcome(name) for name in ("paid", "free")]
+
+    assert {entry.status for entry in settled} == {Status.INCLUDED}
+    paid, free = gas_of(comet)
+    # A simulated transaction is a few bytes shorter or longer than the real one.
+    assert 1.3 * results[0].gas_used < paid < 1.7 * results[0].gas_used
+    assert free == gas_limit([settled[1]])
+
+
+async def test_without_a_simulation_the_schedule_holds(
+    comet: Comet, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise QueryError("Unknown", "simulation is switched off")
+
+    monkeypatch.setattr(comet.chain.app.queries, "_simulate", refused)
+    async with sending(comet, outbox, PAID) as sender:
+        sender.submit("paid", joining("http://alice.test"))
+        await in_mempool(comet)
+        await block(comet, sender)
+        settled = await sender.outcome("paid")
+
+    assert settled.status == Status.INCLUDED
+    assert gas_of(comet) == [gas_limit([settled])]
+
+
+@pytest.mark.parametrize("little_gas", [30_000, 45_000])
+async def test_what_ran_out_of_gas_is_sent_again_with_more_as_simulated(
+    comet: Comet, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, little_gas: int
+) -> None:
+    """The lower one is refused by the mempool, the higher one fails in a block."""
+    monkeypatch.setattr(sender_module, "gas_limit", lambda _: little_gas)
+    async with sending(comet, outbox) as sender:
+        sender.submit("a", diff("a"))
+        await in_mempool(comet)
+        first = await comet.block()
+        sender.on_block(comet.chain.height)
+        await wait_for(lambda: len(comet.broadcasts) == 2)
+        if first[0].code:
+            await in_mempool(comet)
+            await block(comet, sender)
+        settled = await asyncio.wait_for(sender.outcome("a"), 5)
+
+    assert (first[0].code == 0) == (little_gas == 30_000)
+    assert (settled.status, settled.gas_factor) == (Status.INCLUDED, 2)
+    assert nodes_on_chain(comet) == ["a"]
+    low, high = gas_of(comet)
+    assert low == little_gas < high <= GAS_FREE_MAX
+
+
+# the process ends at any point
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+class Mortal:
+    """Ends the process before or after the nth step on disk or towards the chain."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def wrap(self, thing: object, name: str) -> None:
+        method = getattr(thing, name)
+
+        def step(*values: object, **named: object) -> object:
+            self._live()
+            result = method(*values, **named)
+            self._live()
+            return result
+
+        async def async_step(*values: object, **named: object) -> object:
+            self._live()
+            result = await method(*values, **named)
+            self._live()
+            return result
+
+        setattr(thing, name, async_step if inspect.iscoroutinefunction(method) else step)
+
+    def _live(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+PAYMENTS_NEVG = (1, 10, 100)
+
+
+async def life(comet: Comet, url: str, path: Path, mortal: Mortal | None) -> bool:
+    """One process: queues all payments and sends until they are in blocks; false where it was killed."""
+    chain, outbox = AsyncChainClient(url), Outbox(path)
+    sender = Sender(chain, ALICE, outbox, Metrics())
+    try:
+        if mortal:
+            for name in ("sent", "again", "landed", "finish"):
+                mortal.wrap(outbox, name)
+            for name in ("broadcast", "tx", "account"):
+                mortal.wrap(chain, name)
+        for amount in PAYMENTS_NEVG:
+            # Each in a transaction of its own.
+            sender.submit(f"pay/{amount}", payment(amount), 1000 + amount)
+        for _ in range(12):
+            if await sender.flush():
+                return True
+            await comet.block()
+            sender.on_block(comet.chain.height)
+        pytest.fail("not all payments are in blocks")
+    except Killed:
+        return False
+    finally:
+        outbox.close()
+        await chain.close()
+
+
+def payment(amount: int) -> bank_tx_pb2.MsgSend:
+    coins = [coin_pb2.Coin(denom="nevg", amount=str(amount))]
+    return bank_tx_pb2.MsgSend(from_address=ALICE.address, to_address=key_of("bob").address, amount=coins)
+
+
+@pytest.mark.slow
+async def test_wherever_the_process_is_killed_each_message_takes_effect_once(tmp_path: Path) -> None:
+    survived, at = False, 0
+    while not survived:
+        at += 1
+        chain = Chain(
+            app_state([GenesisParticipant("alice", 10), GenesisParticipant("bob", 10)], [a_model()])
+        )
+        chain.run_to(1)
+        comet = Comet(chain)
+        before = chain.balance("bob")
+        path = tmp_path / f"{at}.sqlite"
+        async with served(comet.app()) as url:
+            survived = await life(comet, url, path, Mortal(at))
+            await comet.block()
+            assert await life(comet, url, path, None)
+
+        assert chain.balance("bob") - before == sum(PAYMENTS_NEVG), f"killed at step {at}"
+    assert at > 20

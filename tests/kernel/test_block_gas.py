@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from abci_app.ante import FREE_GAS_MAX
 from abci_app.modules.epochs.profiles import default_params
 from abci_app.node.genesis import profile_values
+from api_node.gas import gas_limit
 from api_node.outbox import Entry, Status
-from api_node.sender import gas_limit
 from protocol.gen.evergrid.poc.v1 import poc_pb2
 from protocol.gen.tendermint.abci import types_pb2 as abci
 from tests.chain import Chain, app_state, key_of
