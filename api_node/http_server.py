@@ -16,12 +16,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api_node.errors import ApiError, error_body
 from api_node.node_config import name_all
 from api_node.settings import Settings
 
 KEEP_ALIVE_S = 30
+HEAD_BYTES_MAX = 64 * 2**10
 
 
 class BodyLimits:
@@ -137,6 +139,53 @@ class Server(uvicorn.Server):
         yield
 
 
+class HeadLimits(HttpToolsProtocol):
+    """Uvicorn's protocol with a clock and a cap from the connection, or first byte, to the head's end."""
+
+    head_timeout_s = 20.0
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wind()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._timer is None:
+                self._wind()
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head_bytes = False, 0
+        self._stop()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_complete()
+
+    def _wind(self) -> None:
+        self._timer = self.loop.call_later(self.head_timeout_s, self._late)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; raises OSError that names the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -151,6 +200,7 @@ def new_server(app: Any, settings: Settings) -> Server:
     config = uvicorn.Config(
         app,
         lifespan="off",
+        http=type("Limited", (HeadLimits,), {"head_timeout_s": settings.head_timeout_s}),
         ws="none",
         access_log=False,
         log_level="warning",

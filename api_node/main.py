@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-import httpx2
 import structlog
 from fastapi import Depends
 from pydantic import ValidationError
@@ -31,8 +30,10 @@ from api_node.operations_routes import Desk, add_trial_callback
 from api_node.operations_trial import Trials
 from api_node.orchestrator import Orchestrator
 from api_node.outbox import Outbox
+from api_node.payload_client import TIMEOUT_S as PAYLOAD_TIMEOUT_S
 from api_node.payload_client import PayloadClient
 from api_node.payloads import PayloadDesk, PayloadStore
+from api_node.peers import peer_client
 from api_node.poc_artifacts import ArtifactStore
 from api_node.poc_batches import BatchCollector
 from api_node.public import public_app
@@ -49,6 +50,7 @@ from protocol.address import account
 
 log = structlog.get_logger("api_node")
 
+VALIDATION_TIMEOUT_S = 20.0
 LOOPBACK = "127.0.0.1"
 
 
@@ -140,6 +142,7 @@ def create(settings: Settings) -> ApiNode:
         metrics=metrics,
         callback_url=callback_url,
         public_key=public_key,
+        peers=peer_client(VALIDATION_TIMEOUT_S, allow_private=settings.allow_private_peers),
     )
     executor = Executor(
         orchestrator,
@@ -159,19 +162,16 @@ def create(settings: Settings) -> ApiNode:
         address=address,
         metrics=metrics,
         payloads=payloads,
-        peers=httpx2.AsyncClient(
-            timeout=settings.request_timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
-        ),
+        peers=peer_client(settings.request_timeout_s, allow_private=settings.allow_private_peers),
     )
     revalidator = Revalidator(
         reader=reader,
         watcher=watcher,
         broker=broker,
         sender=sender,
-        payloads=PayloadClient(reader, key, payloads),
+        payloads=PayloadClient(
+            reader, key, payloads, peer_client(PAYLOAD_TIMEOUT_S, allow_private=settings.allow_private_peers)
+        ),
         metrics=metrics,
     )
     orchestrator.listeners += [agent.on_view, revalidator.on_view, lambda view: payloads.prune(view.height)]

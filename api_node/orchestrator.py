@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 
+import httpx2
 import structlog
 from google.protobuf import json_format
 
@@ -61,6 +62,7 @@ class Orchestrator:
         metrics: Metrics,
         callback_url: str,
         public_key: bytes,
+        peers: httpx2.AsyncClient | None = None,
     ) -> None:
         self.view: ChainView | None = None
         self.problem = "no view of the chain yet"
@@ -74,7 +76,7 @@ class Orchestrator:
         # Told of each view once the chain node is not behind.
         self.listeners: list[Callable[[ChainView], object]] = []
         self.closer = BatchCloser(collector, self._clients)
-        self.validator = Validator(reader, reader.address, self._validating)
+        self.validator = Validator(reader, reader.address, self._validating, peers)
         self._callback_url = callback_url
         self._public_key = public_key.hex()
         self._outbox: Outbox = sender.outbox

@@ -25,11 +25,11 @@ class PayloadError(Exception):
 class PayloadClient:
     """Asks the executor, then the transfer agent, in this participant's name."""
 
-    def __init__(self, reader: ChainReader, key: Key, store: PayloadStore) -> None:
+    def __init__(self, reader: ChainReader, key: Key, store: PayloadStore, http: httpx2.AsyncClient) -> None:
         self._reader = reader
         self._key = key
         self._store = store
-        self._http = httpx2.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self._http = http
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -122,13 +122,15 @@ ReadyNodes = Callable[[Puzzle], Mapping[str, MLNodeClient]]
 class Validator:
     """One round at a time; `begin` may be called at every block."""
 
-    def __init__(self, reader: ChainReader, address: str, ready: ReadyNodes) -> None:
+    def __init__(
+        self, reader: ChainReader, address: str, ready: ReadyNodes, http: httpx2.AsyncClient | None = None
+    ) -> None:
         self._reader = reader
         self._address = address
         self._ready = ready
         self._round: Round | None = None
         self._turn = 0
-        self._http = httpx2.AsyncClient(trust_env=False, follow_redirects=False)
+        self._http = http or httpx2.AsyncClient(trust_env=False, follow_redirects=False)
         # Whoever does not answer holds one of these, and no longer than one answer may take.
         self._asking = asyncio.Semaphore(PARTICIPANTS_ASKED_MAX)
 

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     )
     body_bytes_max: int = Field(default=4 * 2**20, gt=0, description="largest request body in bytes")
     body_timeout_s: float = Field(default=20.0, gt=0, description="longest time for a request's body")
+    head_timeout_s: float = Field(default=20.0, gt=0, description="longest time for a request's headers")
     connections_max: int = Field(default=512, gt=0, description="most connections at once, per server")
     shutdown_grace_s: float = Field(
         default=10.0, ge=0, description="how long running answers may finish at the end"
@@ -93,6 +94,14 @@ class Settings(BaseSettings):
     )
     queue_wait_s: float = Field(
         default=20.0, ge=0, description="how long a request may wait until somebody can serve it"
+    )
+    requests_per_key_per_s: float = Field(
+        default=50.0, ge=0, description="most requests a second of one API key or requester, 0: any number"
+    )
+    allow_private_peers: bool = Field(
+        default=False,
+        description="connect to other participants on loopback and in private networks too, for local "
+        "networks: without it only public addresses are",
     )
     first_byte_timeout_s: float = Field(
         default=120.0, gt=0, description="longest wait for the first byte of a stream before another is asked"

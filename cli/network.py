@@ -354,6 +354,7 @@ def _api_command(design: Design, index: int, validator: Validator, ports: ApiPor
         metrics_port=ports.metrics,
         public_url=validator.public,
         executor_order="own_first",
+        allow_private_peers=True,
         denom=DENOM,
     )
 

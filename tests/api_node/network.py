@@ -88,6 +88,7 @@ def write_files(home: Path, name: str, nodes: dict[str, tuple[str, str]]) -> Set
         node_config=home / "node-config.json",
         validator_key_file=home / "priv_validator_key.json",
         api_keys_file=home / "api-keys.txt",
+        allow_private_peers=True,
         public_port=0,
         callback_port=0,
         admin_port=0,
