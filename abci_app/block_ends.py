@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from abci_app import stages, upgrades
 from abci_app.modules import (
+    auth,
     authz,
     collateral,
     epochs,
@@ -35,6 +36,7 @@ PRUNED: tuple[tuple[str, Callable[[Context, int], int]], ...] = (
     ("guardians", epochs.prune_guardians),
     ("hardware", epochs.prune_given_up_keys),
     ("authz", authz.prune),
+    ("auth", auth.prune),
     ("maintenance", maintenance.prune),
     ("collateral", collateral.prune),
 )

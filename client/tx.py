@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
@@ -53,9 +53,18 @@ def build(
     *,
     memo: str = "",
     timeout_height: int = 0,
+    unordered_until_ns: int = 0,
 ) -> bytes:
-    """The bytes of a signed transaction, ready to be broadcast."""
+    """The bytes of a signed transaction, ready to be broadcast.
+
+    unordered_until_ns: nanoseconds since 1970, at most ten minutes ahead, another one for each
+    transaction of a signer; it takes the place of the sequences, which are not written then.
+    """
     body = tx_pb2.TxBody(messages=[pack(m) for m in messages], memo=memo, timeout_height=timeout_height)
+    if unordered_until_ns:
+        body.unordered = True
+        body.timeout_timestamp.FromNanoseconds(unordered_until_ns)
+        signers = [replace(signer, sequence=0) for signer in signers]
     amount = [Coin(denom=fee.denom, amount=fee.amount)] if fee.amount not in {"", "0"} else []
     auth_info = tx_pb2.AuthInfo(
         signer_infos=[signer_info(signer) for signer in signers],

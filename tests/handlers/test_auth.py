@@ -177,8 +177,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], int, str]] = {
     ),
     "an unordered transaction": (
         lambda: with_body(lambda body: setattr(body, "unordered", True)),
-        37,
-        "unordered transactions are not supported: feature not supported",
+        18,
+        "unordered transaction must have timeout_timestamp set: invalid request",
     ),
     "no message": (lambda: Draft([]).raw(), 18, "must contain at least one message: invalid request"),
     "no signature": (lambda: unsigned(0), 15, "no signatures supplied"),

@@ -61,6 +61,7 @@ COUNTS = {
         "~poc/weights",
     },
     "time": {
+        "auth/unordered",
         "authz/expirations",
         "gov/deposit_ends",
         "gov/voting_ends",

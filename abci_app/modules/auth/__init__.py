@@ -21,6 +21,7 @@ from abci_app.modules.auth.genesis import export_genesis, init_genesis, validate
 from abci_app.modules.auth.signatures import is_valid as verify_signature
 from abci_app.modules.auth.signatures import key_of, pending
 from abci_app.modules.auth.signatures import remember as remember_signatures
+from abci_app.modules.auth.unordered import prune
 from protocol.gen.evergrid.auth.v1 import auth_pb2
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "is_module_account",
     "params",
     "pending_signatures",
+    "prune",
     "public_key",
     "remember_signatures",
     "verify_signature",

@@ -27,6 +27,7 @@ from abci_app.kernel.errors import (
 )
 from abci_app.kernel.tx import sign_bytes
 from abci_app.modules.auth import accounts, signatures
+from abci_app.modules.auth.unordered import check_unordered, timeout_ns, use_time
 from protocol import address as addresses
 from protocol.gen.cosmos.tx.signing.v1beta1 import signing_pb2
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from protocol.gen.cosmos.auth.v1beta1 import auth_pb2
 
 GAS_MAX: Final = (1 << 63) - 1
-SECOND_NS: Final = 10**9
 # What a simulated transaction still lacks of its final size: a signature; fee, gas limit and payer.
 UNSIGNED_BYTES: Final = 66
 NO_FEE_BYTES: Final = 60
@@ -52,12 +52,6 @@ def reject_extension_options(_ctx: Context, tx: Tx) -> None:
     """What this chain does not understand and the sender calls critical is refused."""
     if tx.body.extension_options:
         raise UnknownExtensionOptions(tx.body.extension_options[0].type_url[:200])
-
-
-def reject_unordered(_ctx: Context, tx: Tx) -> None:
-    """Every transaction uses its signers' sequences."""
-    if tx.body.unordered:
-        raise NotSupported("unordered transactions are not supported")
 
 
 def validate_basic(ctx: Context, tx: Tx) -> None:
@@ -85,9 +79,8 @@ def check_timeout(ctx: Context, tx: Tx) -> None:
     height = tx.body.timeout_height
     if 0 < height < ctx.height:
         raise TxTimeoutHeight(f"block height: {ctx.height}, timeout height: {height}")
-    stamp = tx.body.timeout_timestamp
-    time_ns = stamp.seconds * SECOND_NS + stamp.nanos
-    if tx.body.HasField("timeout_timestamp") and time_ns and time_ns < ctx.block.time_ns:
+    time_ns = timeout_ns(tx)
+    if time_ns and time_ns < ctx.block.time_ns:
         raise TxTimeout(f"block time: {ctx.block.time_ns} ns, timeout timestamp: {time_ns} ns")
 
 
@@ -160,7 +153,7 @@ def verify_signatures(ctx: Context, tx: Tx) -> None:
     infos = tx.auth_info.signer_infos
     for signer, info, signature in zip(tx.signers, infos, tx.signatures, strict=True):
         account = _account(ctx, signer)
-        if info.sequence != account.sequence:
+        if not tx.body.unordered and info.sequence != account.sequence:
             raise WrongSequence(
                 f"account sequence mismatch, expected {account.sequence}, got {info.sequence}"
             )
@@ -190,6 +183,9 @@ def _mode_name(mode: int) -> str:
 
 def increment_sequences(ctx: Context, tx: Tx) -> None:
     """No transaction can be sent twice."""
+    if tx.body.unordered:
+        use_time(ctx, tx)
+        return
     for signer in tx.signers:
         account = _account(ctx, signer)
         account.sequence += 1
@@ -198,9 +194,9 @@ def increment_sequences(ctx: Context, tx: Tx) -> None:
 
 ANTE_BEFORE_FEE: Final = (
     reject_extension_options,
-    reject_unordered,
     validate_basic,
     check_timeout,
+    check_unordered,
     check_memo,
     consume_size_gas,
 )

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from abci_app.modules.auth import state
 from abci_app.modules.auth.accounts import PARAMS_DEFAULT, params
-from abci_app.modules.auth.rules import account_errors, fee_errors
+from abci_app.modules.auth.rules import account_errors, fee_errors, unordered_errors
 from protocol.gen.cosmos.auth.v1beta1 import auth_pb2
 from protocol.gen.evergrid.auth.v1 import auth_pb2 as evergrid_auth
 from protocol.gen.google.protobuf import any_pb2
@@ -66,6 +66,7 @@ def validate_genesis(genesis: evergrid_auth.GenesisState) -> list[str]:
         unpacked.append((account.base_account, account.name))
     if len(unpacked) == len(genesis.accounts):
         errors += account_errors(unpacked)
+    errors += unordered_errors([(nonce.timeout_ns, nonce.signer) for nonce in genesis.unordered])
     return errors
 
 
@@ -85,6 +86,8 @@ def init_genesis(ctx: Context, genesis: evergrid_auth.GenesisState) -> None:
                 auth_pb2.ModuleAccount(name=module.name, permissions=module.permissions),
             )
     state.ACCOUNT_NUMBER.set(ctx, len(genesis.accounts))
+    for nonce in genesis.unordered:
+        state.UNORDERED.add(ctx, (nonce.timeout_ns, nonce.signer))
 
 
 def export_genesis(ctx: Context) -> evergrid_auth.GenesisState:
@@ -94,4 +97,8 @@ def export_genesis(ctx: Context) -> evergrid_auth.GenesisState:
         params=params(ctx),
         fees=state.FEES.get(ctx),
         accounts=[packed_account(ctx, account) for account in accounts],
+        unordered=[
+            evergrid_auth.UnorderedNonce(timeout_ns=time_ns, signer=signer)
+            for time_ns, signer in state.UNORDERED.walk(ctx)
+        ],
     )

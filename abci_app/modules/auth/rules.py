@@ -33,3 +33,16 @@ def account_errors(accounts: Sequence[tuple[auth_pb2.BaseAccount, str]]) -> list
         if module and addresses.module_account(module) != account.address:
             errors.append(f"accounts[{index}]: {account.address} is not the address of module {module}")
     return errors
+
+
+def unordered_errors(nonces: Sequence[tuple[int, str]]) -> list[str]:
+    """All that is wrong with times used up by signers: each stands once, in order."""
+    errors: list[str] = []
+    for index, (time_ns, signer) in enumerate(nonces):
+        try:
+            addresses.decode(signer)
+        except addresses.AddressError as error:
+            errors.append(f"unordered[{index}]: {signer!r}: {error}")
+        if index and (time_ns, signer) <= nonces[index - 1]:
+            errors.append(f"unordered[{index}]: it is not behind the one before it")
+    return errors

@@ -26,7 +26,7 @@ from protocol.gen.cosmos.auth.v1beta1 import auth_pb2 as cosmos_dot_auth_dot_v1b
 from protocol.gen.google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x1b\x65vergrid/auth/v1/auth.proto\x12\x10\x65vergrid.auth.v1\x1a\x1e\x63osmos/auth/v1beta1/auth.proto\x1a\x19google/protobuf/any.proto\";\n\tFeeParams\x12\r\n\x05\x64\x65nom\x18\x01 \x01(\t\x12\x1f\n\x17minimum_gas_price_micro\x18\x02 \x01(\x04\"\x8e\x01\n\x0cGenesisState\x12+\n\x06params\x18\x01 \x01(\x0b\x32\x1b.cosmos.auth.v1beta1.Params\x12)\n\x04\x66\x65\x65s\x18\x02 \x01(\x0b\x32\x1b.evergrid.auth.v1.FeeParams\x12&\n\x08\x61\x63\x63ounts\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Anyb\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x1b\x65vergrid/auth/v1/auth.proto\x12\x10\x65vergrid.auth.v1\x1a\x1e\x63osmos/auth/v1beta1/auth.proto\x1a\x19google/protobuf/any.proto\";\n\tFeeParams\x12\r\n\x05\x64\x65nom\x18\x01 \x01(\t\x12\x1f\n\x17minimum_gas_price_micro\x18\x02 \x01(\x04\"\xc3\x01\n\x0cGenesisState\x12+\n\x06params\x18\x01 \x01(\x0b\x32\x1b.cosmos.auth.v1beta1.Params\x12)\n\x04\x66\x65\x65s\x18\x02 \x01(\x0b\x32\x1b.evergrid.auth.v1.FeeParams\x12&\n\x08\x61\x63\x63ounts\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\x12\x33\n\tunordered\x18\x04 \x03(\x0b\x32 .evergrid.auth.v1.UnorderedNonce\"4\n\x0eUnorderedNonce\x12\x12\n\ntimeout_ns\x18\x01 \x01(\x04\x12\x0e\n\x06signer\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,5 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEEPARAMS']._serialized_start=108
   _globals['_FEEPARAMS']._serialized_end=167
   _globals['_GENESISSTATE']._serialized_start=170
-  _globals['_GENESISSTATE']._serialized_end=312
+  _globals['_GENESISSTATE']._serialized_end=365
+  _globals['_UNORDEREDNONCE']._serialized_start=367
+  _globals['_UNORDEREDNONCE']._serialized_end=419
 # @@protoc_insertion_point(module_scope)

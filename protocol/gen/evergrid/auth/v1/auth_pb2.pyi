@@ -16,11 +16,21 @@ class FeeParams(_message.Message):
     def __init__(self, denom: _Optional[str] = ..., minimum_gas_price_micro: _Optional[int] = ...) -> None: ...
 
 class GenesisState(_message.Message):
-    __slots__ = ("params", "fees", "accounts")
+    __slots__ = ("params", "fees", "accounts", "unordered")
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     FEES_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    UNORDERED_FIELD_NUMBER: _ClassVar[int]
     params: _auth_pb2.Params
     fees: FeeParams
     accounts: _containers.RepeatedCompositeFieldContainer[_any_pb2.Any]
-    def __init__(self, params: _Optional[_Union[_auth_pb2.Params, _Mapping]] = ..., fees: _Optional[_Union[FeeParams, _Mapping]] = ..., accounts: _Optional[_Iterable[_Union[_any_pb2.Any, _Mapping]]] = ...) -> None: ...
+    unordered: _containers.RepeatedCompositeFieldContainer[UnorderedNonce]
+    def __init__(self, params: _Optional[_Union[_auth_pb2.Params, _Mapping]] = ..., fees: _Optional[_Union[FeeParams, _Mapping]] = ..., accounts: _Optional[_Iterable[_Union[_any_pb2.Any, _Mapping]]] = ..., unordered: _Optional[_Iterable[_Union[UnorderedNonce, _Mapping]]] = ...) -> None: ...
+
+class UnorderedNonce(_message.Message):
+    __slots__ = ("timeout_ns", "signer")
+    TIMEOUT_NS_FIELD_NUMBER: _ClassVar[int]
+    SIGNER_FIELD_NUMBER: _ClassVar[int]
+    timeout_ns: int
+    signer: str
+    def __init__(self, timeout_ns: _Optional[int] = ..., signer: _Optional[str] = ...) -> None: ...
