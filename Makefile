@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help setup environment demo test lint types bench bench-poc bench-poc-claims proto clean
+.PHONY: help setup environment demo test lint types bench bench-inference bench-poc bench-poc-claims proto clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,9 @@ types: environment ## mypy --strict alone
 
 bench: setup ## measure and print tables (JSON beside them)
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-inference: setup ## tokens per second and time to first token, at 1, 8 and 64 requests at once
+	@$(BIN)/python -m bench.inference $(ARGS)
 
 bench-poc: setup ## nonces per second, generated and validated
 	@$(BIN)/python -m bench.poc rates $(ARGS)
