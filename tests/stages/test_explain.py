@@ -14,7 +14,7 @@ from protocol.gen.evergrid.explain.v1 import explain_pb2 as pb
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2 as reasons
 from protocol.gen.evergrid.uptime.v1.uptime_pb2 import SlotAllocation, SlotTurn
-from tests.chain import key_of
+from tests.chain import key_of, validator_key_of
 from tests.stages.test_worked_epoch import ALICE, BOB, CAROL, EPOCH, E, S, V, imported, owner, poc
 
 if TYPE_CHECKING:
@@ -163,6 +163,22 @@ def test_alices_power_is_capped_at_two_fifths(chain: Chain) -> None:
     assert (cap["limit"], cap["bps_applied"], cap["weights_total"]) == ("500", "4000", "1461")
     assert figures(told, "extension")["retained_power"] == "1100"
     assert figures(told, "validator")["power"] == "500"
+
+
+def test_who_fell_behind_the_switch_is_told_the_height_at_which_its_power_went() -> None:
+    worked = imported()
+    poc(worked)
+    worked.run_to(worked.height + 3)
+    worked.block(misbehaving=[validator_key_of(ALICE)])
+    fell = worked.height
+    worked.run_to(fell + 2)
+    request = pb.QueryExplainValidatorRequest(epoch_index=EPOCH + 1, participant=key_of(ALICE).address)
+
+    (told,) = ask(worked, request)
+
+    last = told.steps[-1]
+    assert (last.rule, figures(told, "validator")["power"]) == ("validator", "0")
+    assert [each.height for each in last.sources] == [fell]
 
 
 def test_the_exclusions_of_a_node_are_those_of_group_and_draw_and_its_registry(chain: Chain) -> None:

@@ -205,7 +205,10 @@ def _extension_step(record: EpochRecord) -> Step:
 def _now(ctx: Context, member: ValidationWeight) -> Iterator[Step]:
     """Of the epoch that rules: what CometBFT was given."""
     participant = hardware.get_participant(ctx, member.member_address)
+    given_at = groups.state(ctx).height_effective
     if participant is not None and participant.status == PARTICIPANT_STATUS_INVALID:
+        # Who falls loses its power in that block; who fell earlier was not in the set of the switch.
+        given_at = max(given_at, participant.height_invalid)
         yield step(
             "status",
             f"it is INVALID since height {participant.height_invalid} ({word(participant.status_reason)})",
@@ -217,6 +220,6 @@ def _now(ctx: Context, member: ValidationWeight) -> Iterator[Step]:
     yield step(
         "validator",
         f"CometBFT has it with power {given}" if given else "CometBFT does not have it as a validator",
-        source(state.VALIDATORS, (member.validator_key,), groups.state(ctx).height_effective),
+        source(state.VALIDATORS, (member.validator_key,), given_at),
         power=given or 0,
     )
