@@ -77,7 +77,7 @@ def answers_of(path: str | None) -> dict[int | str, dict[str, Any]]:
     """The answers of such a route: whole, or server-sent events."""
     fields = {"id": {"type": "string"}, "choices": {"type": "array", "items": {"type": "object"}}}
     whole = {"type": "object", "required": ["id", "choices"], "properties": fields}
-    content = {"application/json": {"schema": whole}, "text/event-stream": {"schema": {"type": "string"}}}
+    content = {"application/json": {"schema": whole}, "text/event-stream": {}}
     return {
         200: {
             "description": f"{_OBJECTS.get(path or '', 'the answer')}, whole or as events",
