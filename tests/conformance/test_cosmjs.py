@@ -17,7 +17,7 @@ from tests.node.chain_process import CHAIN_ID, ROOT, NodeProcess, running
 
 pytestmark = [pytest.mark.localnet, pytest.mark.xdist_group("localnet")]
 
-NAMES = ("alice", "bob", "carol")
+NAMES = ("alice", "bob", "carol", "dora")
 POWER = 10
 VOTING_PERIOD = "4s"
 CHECKS = names_of("checks.mjs")

@@ -285,10 +285,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], int, str]] = {
         37,
         "sign mode SIGN_MODE_UNSPECIFIED: sign with SIGN_MODE_DIRECT: feature not supported",
     ),
-    "the sign mode of hardware wallets": (
+    "a signature over other bytes than its mode says": (
         lambda: Draft([a_send()], mode=signing_pb2.SIGN_MODE_LEGACY_AMINO_JSON).raw(),
-        37,
-        "sign mode SIGN_MODE_LEGACY_AMINO_JSON: sign with SIGN_MODE_DIRECT: feature not supported",
+        4,
+        FAILED_SIGNATURE,
     ),
     "a sign mode that nobody knows": (
         lambda: Draft([a_send()], mode=99).raw(),

@@ -16,7 +16,6 @@ from abci_app.kernel.errors import (
     InvalidRequest,
     MemoTooLarge,
     NoSignatures,
-    NotSupported,
     TooManySignatures,
     TxError,
     TxTimeoutHeight,
@@ -25,7 +24,6 @@ from abci_app.kernel.errors import (
     UnknownExtensionOptions,
     WrongSequence,
 )
-from abci_app.kernel.tx import sign_bytes
 from abci_app.modules.auth import accounts, signatures
 from abci_app.modules.auth.unordered import check_unordered, timeout_ns, use_time
 from protocol import address as addresses
@@ -160,25 +158,20 @@ def verify_signatures(ctx: Context, tx: Tx) -> None:
         mode = info.mode_info.single.mode
         if ctx.mode is Mode.SIMULATE and not signature and mode == signing_pb2.SIGN_MODE_UNSPECIFIED:
             continue
-        if mode != signing_pb2.SIGN_MODE_DIRECT:
-            raise NotSupported(f"sign mode {_mode_name(mode)}: sign with SIGN_MODE_DIRECT")
-        if ctx.mode in (Mode.SIMULATE, Mode.RECHECK):
+        if ctx.mode is Mode.RECHECK:
+            continue
+        digest = signatures.digest_of(tx, info, ctx.chain_id, account.account_number)
+        if ctx.mode is Mode.SIMULATE:
             continue
         key = signatures.key_of(account.pub_key)
         if key is None:
             raise InvalidPublicKey("pubkey on account is not set")
-        digest = sign_bytes(tx, ctx.chain_id, account.account_number)
         if not signatures.is_valid(key, digest, signature):
             raise Unauthorized(
                 "signature verification failed; please verify account number "
                 f"({account.account_number}) and chain-id ({ctx.chain_id}): "
                 "(unable to verify single signer signature)"
             )
-
-
-def _mode_name(mode: int) -> str:
-    value = signing_pb2.SignMode.DESCRIPTOR.values_by_number.get(mode)
-    return str(mode) if value is None else value.name
 
 
 def increment_sequences(ctx: Context, tx: Tx) -> None:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Final
 from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]
 from coincurve.context import GLOBAL_CONTEXT
 
+from abci_app.kernel import amino
+from abci_app.kernel.errors import NotSupported
 from abci_app.kernel.tx import sign_bytes
 from protocol.gen.cosmos.crypto.secp256k1 import keys_pb2
+from protocol.gen.cosmos.tx.signing.v1beta1 import signing_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from abci_app.kernel.tx import Tx
+    from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
     from protocol.gen.google.protobuf import any_pb2
 
 PUBLIC_KEY_BYTES: Final = 33
@@ -79,6 +83,17 @@ def key_of(packed: any_pb2.Any) -> bytes | None:
     return keys_pb2.PubKey.FromString(packed.value).key
 
 
+def digest_of(tx: Tx, info: tx_pb2.SignerInfo, chain_id: str, account_number: int) -> bytes:
+    """What a signer signs (32 bytes) in the mode that it names; raises NotSupported for any but the two."""
+    mode = info.mode_info.single.mode
+    if mode == signing_pb2.SIGN_MODE_DIRECT:
+        return sign_bytes(tx, chain_id, account_number)
+    if mode == signing_pb2.SIGN_MODE_LEGACY_AMINO_JSON:
+        return amino.sign_bytes(tx, chain_id, account_number, info.sequence)
+    value = signing_pb2.SignMode.DESCRIPTOR.values_by_number.get(mode)
+    raise NotSupported(f"sign mode {mode if value is None else value.name}: sign with SIGN_MODE_DIRECT")
+
+
 def pending(txs: Iterable[Tx], chain_id: str, account_numbers: Mapping[str, int]) -> list[Signed]:
     """What is still to be verified: where the signer's number is known and its key shown."""
     wanted: dict[Signed, None] = {}
@@ -89,7 +104,11 @@ def pending(txs: Iterable[Tx], chain_id: str, account_numbers: Mapping[str, int]
             key, number = key_of(info.public_key), account_numbers.get(signer)
             if key is None or number is None:
                 continue
-            signed = (key, sign_bytes(tx, chain_id, number), signature)
+            try:
+                signed = (key, digest_of(tx, info, chain_id, number), signature)
+            except NotSupported:
+                # The ante chain says so to its sender.
+                continue
             if signed not in _remembered:
                 wanted[signed] = None
     return list(wanted)

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 
 import { coin, DENOM, direct, fee, ledgerLike, ownTypes, registryOf, report, require, sleep, until } from "./lib.mjs";
+import { converters, messages } from "./vectors.mjs";
 
 const stargate = require("@cosmjs/stargate");
 const { connectComet, Comet38Client } = require("@cosmjs/tendermint-rpc");
@@ -323,6 +324,30 @@ const checks = {
     assert.equal((await balance(world, world.bob.address)) - before, 4n);
   },
 
+  async a_signer_of_amino_json_sends_votes_and_grants(world) {
+    const { client, address } = world.ledger;
+    for (const [name, message] of Object.entries(messages(address, world.bob.address))) {
+      if (name === "vote" || name === "deposit") continue;
+      const sent = await client.signAndBroadcast(address, [message], fee(400_000, 1000), `amino ${name} <&>`);
+      assert.equal(sent.code, 0, `${name}: ${sent.rawLog}`);
+    }
+    const { tx } = await client.getTx((await client.sendTokens(address, world.bob.address, [coin(1)], "auto")).transactionHash);
+    const [signer] = AuthInfo.decode(TxRaw.decode(tx).authInfoBytes).signerInfos;
+    assert.equal(signer.modeInfo.single.mode, 127);
+  },
+
+  async a_signer_of_amino_json_deposits_and_votes_on_a_proposal(world) {
+    const { client, address } = world.ledger;
+    const { vote, deposit } = messages(address, world.bob.address);
+    const [found] = (await (await gov(world)).Proposals({ proposalStatus: 0, voter: "", depositor: address })).proposals.slice(-1);
+    for (const message of [deposit, vote]) {
+      message.value.proposalId = found.id;
+      if (message === deposit) message.value.amount = [coin(config.deposit)];
+      const sent = await client.signAndBroadcast(address, [message], fee(400_000, 1000));
+      assert.equal(sent.code, 0, sent.rawLog);
+    }
+  },
+
   async events_arrive_over_the_websocket(world) {
     const comet = await connectComet(config.rpc.replace("http://", "ws://"));
     const blocks = [];
@@ -362,6 +387,7 @@ const world = {
   comet,
   bob: await connect("bob"),
   carol: await connect("carol"),
+  ledger: await connect("dora", { amino: true, aminoTypes: new stargate.AminoTypes(converters()) }),
   stranger: await connect("stranger"),
   staking: QueryClient.withExtensions(comet, stargate.setupStakingExtension),
 };
