@@ -38,7 +38,8 @@ def cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(cell(each) for each in value)
     if isinstance(value, dict) and "@type" in value:
-        return str(value["@type"])
+        own = [f"{name}={each}" for name, each in value.items() if isinstance(each, str) and _says(each)]
+        return " ".join([str(value["@type"]), *(each for each in own if not each.startswith("@type="))])
     if isinstance(value, dict):
         return " ".join(f"{name}={cell(each)}" for name, each in value.items() if _says(each))
     return str(value)

@@ -25,6 +25,7 @@ def test_grant_api_node_grants_every_protocol_message_and_revoke_takes_all_back(
     given = granted(online)
     online.json("tx", "authz", "revoke", BOB, DIFF, *SIGN)
     left = granted(online)
+    shown = online("query", "authz", "grantee-grants", BOB).stdout
     online.json("tx", "authz", "grant", BOB, DIFF, "--expires", "2030-01-31T00:00:00Z", *SIGN)
     again = online.json(
         "query", "authz", "grants", "--granter", ALICE, "--grantee", BOB, "--msg-type-url", DIFF
@@ -33,6 +34,7 @@ def test_grant_api_node_grants_every_protocol_message_and_revoke_takes_all_back(
 
     assert given == protocol_messages()
     assert left == [each for each in given if each != DIFF]
+    assert [each for each in left if f"GenericAuthorization msg={each}" not in shown] == []
     assert again["grants"][0]["expiration"] == "2030-01-31T00:00:00Z"
     assert granted(online) == []
 
