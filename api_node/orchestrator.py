@@ -152,6 +152,7 @@ class Orchestrator:
     def _take(self, view: ChainView) -> None:
         self.view, self.problem = view, ""
         self.broker.timeline.height = view.height
+        self.validator.note_height(view.height)
         self.metrics.chain_height.set(view.height)
         self.metrics.chain_lag.set(max(0, self.watcher.height - view.height))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from api_node.chain import ChainReader
 from api_node.intents import Puzzle
 from api_node.mlnode_client import MLNodeClient, MLNodeError
 from api_node.poc_fetch import Commitment, WithheldError, fetch_claims
+from api_node.poc_pace import Pace, job_size
 from api_node.poc_queries import read_bench
 from api_node.verdicts import Recomputed, fold, verdicts_message
 from api_node.view import ChainView
@@ -29,9 +31,6 @@ log = structlog.get_logger("api_node.poc_validation")
 
 RETRY_S = 0.2
 RETRY_MAX_S = 5.0
-# A request that no callback answered is given to another node after this time.
-ANSWER_TIMEOUT_S = 30.0
-JOB_NONCES_MAX = 500
 # So many answers of participants are waited for at once, and each participant is asked so often for leaves.
 PARTICIPANTS_ASKED_MAX = 16
 ASKED_TIMES_MAX = 4
@@ -107,6 +106,7 @@ class Round:
     # Whose sample is not known yet.
     drawing: set[str] = field(default_factory=set)
     places: Mapping[str, int] = field(default_factory=dict)
+    height_end: int = 0
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -130,9 +130,14 @@ class Validator:
         self._ready = ready
         self._round: Round | None = None
         self._turn = 0
+        self._pace = Pace()
         self._http = http or httpx2.AsyncClient(trust_env=False, follow_redirects=False)
         # Whoever does not answer holds one of these, and no longer than one answer may take.
         self._asking = asyncio.Semaphore(PARTICIPANTS_ASKED_MAX)
+
+    def note_height(self, height: int) -> None:
+        """Each block tells how much time is left."""
+        self._pace.note(height, time.monotonic())
 
     def begin(self, view: ChainView) -> None:
         """Starts the round of the PoC under way, unless it is running."""
@@ -142,7 +147,8 @@ class Validator:
         if current is not None and current.puzzle == puzzle and not _has_failed(current):
             return
         self._end()
-        current = Round(puzzle, view.upcoming.params.poc)
+        assert view.heights is not None
+        current = Round(puzzle, view.upcoming.params.poc, height_end=view.heights.validation_end)
         self._round = current
         current.task = asyncio.create_task(self._run(current, view), name="poc validation")
 
@@ -243,9 +249,10 @@ class Validator:
                 by_node.setdefault(node_id, []).append((nonce, claim))
         current.drawn[participant] = [(*each, claims[each] or 0) for each in picked]
         jobs = []
+        size = job_size(len(picked), len(self._ready(current.puzzle)), len(current.drawn))
         for node_id, pairs in by_node.items():
-            for at in range(0, len(pairs), JOB_NONCES_MAX):
-                piece = pairs[at : at + JOB_NONCES_MAX]
+            for at in range(0, len(pairs), size):
+                piece = pairs[at : at + size]
                 jobs.append(_job(current.puzzle, participant, found.public_key.hex(), node_id, piece))
         current.jobs |= {job.request_id: job for job in jobs}
         return jobs
@@ -304,7 +311,7 @@ class Validator:
                 await asyncio.sleep(RETRY_S)
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                async with asyncio.timeout(self._pace.patience_s(current.height_end)):
                     await job.answered.wait()
             if job.request_id in current.jobs:
                 # It was answered that it cannot be done, or not at all: another node, and not at once.
