@@ -220,8 +220,18 @@ class Store:
         """All records as they are now, for `kernel.snapshot.stream` in any thread; close it after use."""
         return self._backend.snapshot(LATEST)
 
+    @property
+    def takes_snapshots(self) -> bool:
+        """Whether nothing would be lost: the store is empty, or holds one height, as after a snapshot."""
+        return self.height_lowest == self.version
+
     def restore(self, height: int, app_hash: bytes) -> Restore:
-        """Takes the chunks of a snapshot into the store, which has to be empty; then call `reopen`."""
+        """Takes the chunks of a snapshot in, in the place of what `takes_snapshots`; then call `reopen`."""
+        assert self.takes_snapshots, "a store with a history takes no snapshot"
+        if self.version:
+            self._close_views()
+            self._backend.write([(LATEST, None), (RESTORING, b"\x01")], sync=True)
+            self._open()
         return Restore(self._backend, list(self._trees.values()), height, app_hash)
 
     def reopen(self) -> None:

@@ -273,8 +273,8 @@ class Snapshots:
         if self._incoming is not None:
             self._incoming.restore.abandon()
             self._incoming = None
-        if app.store.version:
-            log.error("a snapshot was offered to a node that has a state", height=app.store.version)
+        if not app.store.takes_snapshots:
+            log.error("a snapshot was offered to a node that has a history", height=app.store.version)
             return Offer(result=Offer.ABORT)
         if snapshot.format != FORMAT:
             return Offer(result=Offer.REJECT_FORMAT)
@@ -284,6 +284,7 @@ class Snapshots:
             log.warning("a snapshot whose metadata is wrong is refused", height=snapshot.height)
             return Offer(result=Offer.REJECT_SENDER)
         digests = [metadata[at : at + HASH_BYTES] for at in range(0, len(metadata), HASH_BYTES)]
+        # CometBFT has no state: one that is here came with a snapshot before CometBFT was interrupted.
         restore = app.store.restore(snapshot.height, req.app_hash)
         self._incoming = _Incoming(restore, digests, set())
         log.info("taking a snapshot in", height=snapshot.height, chunks=snapshot.chunks)

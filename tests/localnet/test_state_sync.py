@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ from client.light_rpc import block_json
 from client.verify_bundle import Trusted, prove, verify_bundle, write_bundle
 from client.verify_facts import Question
 from tests.chain import FUNDS, key_of
-from tests.node.chain_process import CHAIN_ID, NodeProcess, make_home, running, wait_for
+from tests.node.chain_process import CHAIN_ID, ROOT, NodeProcess, make_home, running, wait_for
 
 pytestmark = [pytest.mark.localnet, pytest.mark.xdist_group("localnet")]
 
@@ -92,6 +95,40 @@ def test_a_second_node_begins_with_a_snapshot_of_the_first_and_follows_the_chain
         assert hashes[0] == hashes[1]
         assert "the snapshot is the state" in second.log
         proves_its_state(first, second)
+
+
+def test_a_node_that_is_killed_while_it_takes_a_snapshot_in_begins_again_and_ends_well(
+    tmp_path: Path, first: NodeProcess
+) -> None:
+    wait_for("a snapshot", lambda: metric(first.info, "evergrid_snapshot_height") >= INTERVAL)
+    info = joining_home(tmp_path / "second", first, trusted_height=3)
+    log = info.home / "node.log"
+
+    with log.open("ab") as out:
+        command = [sys.executable, "-m", "abci_app.node.main", "--home", str(info.home), "--with-comet"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
+    wait_for("an accepted offer", lambda: "taking a snapshot in" in log.read_text(errors="replace"))
+    process.kill()
+    process.wait()
+    wait_for("the end of CometBFT", lambda: not answers(info.ports.p2p))
+
+    with running(info) as second:
+        second.wait_for_height(first.height())
+        height = second.height() - 1
+        hashes = {
+            node.rpc(f"commit?height={height}")["signed_header"]["header"]["app_hash"]
+            for node in (first, second)
+        }
+        assert len(hashes) == 1
+        assert second.log.count("taking a snapshot in") > 1 or "the snapshot is the state" in second.log
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def proves_its_state(first: NodeProcess, second: NodeProcess) -> None:

@@ -189,6 +189,21 @@ def test_after_an_interruption_at_any_chunk_the_snapshot_is_taken_in_anew(
             assert (store.version, store.app_hash) == (15, served.app_hash(15))
 
 
+def test_where_the_node_was_interrupted_after_the_last_chunk_it_takes_a_snapshot_again(
+    served: Served, tmp_path: Path
+) -> None:
+    older, newer = served.offered()[1], served.offered()[0]
+    joining = Joining(tmp_path / "other")
+    join(joining, served, older)
+
+    join(joining, served, newer)
+
+    assert (joining.app.store.version, joining.app.store.app_hash) == (15, served.app_hash(15))
+    assert list(joining.app.store.iterate(b"", b"~")) == list(served.chain.store.at(15).iterate(b"", b"~"))
+    Chain(served.chain.state, store=joining.app.store).run_to(16)
+    assert joining.offer(newer, served.app_hash(15)) == Offer.ABORT
+
+
 def test_offers_that_cannot_be_taken_are_refused_by_kind(served: Served, tmp_path: Path) -> None:
     snapshot, app_hash = served.offered()[0], served.app_hash(15)
     joining = Joining(tmp_path / "other")
