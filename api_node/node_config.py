@@ -31,6 +31,16 @@ class HardwareConfig(BaseModel):
     memory_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 0
 
 
+def _none_is_absent(value: Any) -> Any:
+    """Operators' files say null for what they leave open, as an entry or as a value."""
+    if not isinstance(value, dict):
+        return value
+    given = {name: each for name, each in value.items() if each is not None}
+    if isinstance(models := given.get("models"), dict):
+        given["models"] = {model_id: _none_is_absent(model or {}) for model_id, model in models.items()}
+    return given
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -49,6 +59,11 @@ class NodeConfig(BaseModel):
     max_concurrent: Annotated[int, Field(ge=1)] = 500
     hardware: list[HardwareConfig] = []
     version: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def none_is_absent(cls, value: Any) -> Any:
+        return _none_is_absent(value)
 
     @model_validator(mode="after")
     def local_args_are_allowed(self) -> NodeConfig:

@@ -16,19 +16,27 @@ from api_node.broker import (
     register_node,
     update_node_with_epoch_data,
 )
-from api_node.intents import Puzzle
+from api_node.intents import NodeStatus, Puzzle
 from api_node.metrics import Metrics
-from api_node.node_config import NodeConfig, NodeConfigError, load_nodes, parse_nodes
+from api_node.node_config import NodeConfig, NodeConfigError, load_nodes, parse_nodes, save_nodes
 from api_node.orchestrator import load_models_for_next_epoch
 from api_node.outbox import Outbox
 from api_node.phases import handle_phase_transitions
-from api_node.registration import ValidatorKey, hardware_diff, participant_message, read_validator_key
+from api_node.registration import (
+    Registrar,
+    ValidatorKey,
+    hardware_diff,
+    participant_message,
+    read_validator_key,
+)
+from api_node.sender import Sender
 from api_node.settings import Settings
 from api_node.view import ChainView
+from client.chain import AsyncChainClient
 from protocol import possession
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from tests.api_node.views import ALICE, Placed, X, Y, view_at
-from tests.chain import validator_key_of, validator_of
+from tests.chain import key_of, validator_key_of, validator_of
 
 KEY = ValidatorKey(validator_key_of("alice"), validator_of("alice"))
 URL = "http://alice.test:9000"
@@ -152,7 +160,95 @@ def test_nodes_with_unregistered_models_wait_with_all_of_them_named_and_the_othe
     assert list(plan.message.removed) == []
 
 
+def registrar_of(tmp_path: Path) -> Registrar:
+    chain = AsyncChainClient("http://127.0.0.1:1")
+    sender = Sender(chain, key_of("alice"), Outbox(tmp_path / "outbox.sqlite"), Metrics())
+    return Registrar(sender, ALICE, "http://alice.test:9000", None)
+
+
+def sent(registrar: Registrar) -> list[str]:
+    """The types of all messages that were queued."""
+    return [entry.type.rpartition(".")[2] for entry in registrar._sender.outbox.pending()]
+
+
+def test_at_the_start_every_invalid_model_of_every_node_is_named_and_the_others_are_registered(
+    tmp_path: Path,
+) -> None:
+    registrar = registrar_of(tmp_path)
+    nodes = [(config("n1", "b/b", X, "a/a"), True), (config("n2", "c/c"), True), (config("n3", X), True)]
+
+    registrar.step(registered(), nodes)
+
+    assert registrar.waiting == {"n1": ["a/a", "b/b"], "n2": ["c/c"]}
+    (entry,) = registrar._sender.outbox.pending()
+    assert isinstance(entry.message, hardware_pb2.MsgSubmitHardwareDiff)
+    assert [node.node_id for node in entry.message.new_or_modified] == ["n3"]
+
+
+@pytest.mark.anyio
+async def test_states_of_nodes_that_come_and_go_cost_no_transaction(broker: Broker, tmp_path: Path) -> None:
+    registrar, worker = registrar_of(tmp_path), broker.nodes["n1"].worker
+    view = registered(broker.nodes["n1"].config)
+
+    for height, status in enumerate(NodeStatus, 100):
+        worker._become(replace(worker.current, status=status, since=float(height)))
+        broker.drain("n1", drained=height % 2 == 0)
+        worker.lock_count = height
+        nodes = [(node.config, node.enabled) for node in broker.nodes.values()]
+        registrar.step(replace(view, height=height), nodes)
+    assert sent(registrar) == []
+
+    broker.enable("n1", enabled=False)
+    nodes = [(node.config, node.enabled) for node in broker.nodes.values()]
+    for height in range(120, 124):
+        registrar.step(replace(view, height=height), nodes)
+    assert sent(registrar) == ["MsgSubmitHardwareDiff"]
+
+
 # the operators' file and the broker
+
+# As it stands at operators of the network that this format comes from, with keys that mean nothing here.
+OPERATORS_FILE = """[
+  {
+    "id": "node1", "host": "inference", "inference_segment": "", "inference_port": 5000, "poc_segment": "",
+    "poc_port": 8080, "max_concurrent": 500, "version": "v3.0.8", "node_num": 1,
+    "models": {
+      "Qwen/Qwen2.5-7B-Instruct": {"args": ["--quantization", "fp8"]},
+      "Qwen/QwQ-32B": {"args": ["--tensor-parallel-size", "4", "--kv-cache-dtype", "fp8"]},
+      "org/plain": {}
+    },
+    "hardware": [{"type": "NVIDIA H100 80GB HBM3 | 79GB", "count": 4}]
+  },
+  {
+    "id": "node2", "host": "10.0.0.2", "inference_segment": "/vllm", "inference_port": 5000,
+    "poc_segment": "/pow", "poc_port": 8080, "models": {"org/plain": {"args": null}, "org/other": null},
+    "hardware": null, "max_concurrent": null
+  }
+]"""
+
+
+def test_the_file_that_operators_already_have_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "node-config.json"
+    path.write_text(OPERATORS_FILE)
+
+    first, second = load_nodes(path)
+    save_nodes(path, [first, second])
+
+    assert list(first.models) == ["Qwen/Qwen2.5-7B-Instruct", "Qwen/QwQ-32B", "org/plain"]
+    assert first.models["Qwen/QwQ-32B"].args == ["--tensor-parallel-size", "4", "--kv-cache-dtype", "fp8"]
+    declared = first.declared(enabled=True)
+    assert [(part.type, part.count) for part in declared.hardware] == [("NVIDIA H100 80GB HBM3 | 79GB", 4)]
+    assert (declared.host, declared.port) == ("inference", 8080)
+    assert (second.poc_url, second.inference_url) == (
+        "http://10.0.0.2:8080/pow/api/v1",
+        "http://10.0.0.2:5000/vllm/v1",
+    )
+    assert (second.hardware, second.max_concurrent) == ([], 500)
+    assert {model_id: model.args for model_id, model in second.models.items()} == {
+        "org/plain": [],
+        "org/other": [],
+    }
+    assert load_nodes(path) == [first, second]
 
 
 async def _init(_puzzle: Puzzle, _node_id: str) -> dict[str, object]:
