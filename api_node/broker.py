@@ -300,6 +300,11 @@ class Broker:
         """Requests that nodes work on."""
         return sum(node.worker.lock_count for node in self.nodes.values())
 
+    @property
+    def metrics(self) -> Metrics:
+        """Where what happens to nodes is counted."""
+        return self._metrics
+
     # for people
 
     def describe(self) -> list[dict[str, Any]]:
@@ -347,3 +352,8 @@ class Broker:
             self._metrics.show_node(node_id, str(current.status), STATES, max(0.0, now - current.since))
             deadline = node.worker.intent.height_deadline if node.worker.intent else 0
             self._metrics.node_deadline.labels(node_id).set(deadline)
+            self._metrics.show_load(
+                node_id,
+                requests=node.worker.lock_count,
+                as_intended=node.worker.intent is not None and node.worker.reached.is_set(),
+            )

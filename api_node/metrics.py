@@ -35,6 +35,9 @@ class Metrics:
             "apinode_chain_lag_blocks", "Blocks between the chain's newest and the view"
         )
         self.snapshot_epoch = self._gauge("apinode_epoch_snapshot_epoch", "Epoch of the epoch data in use")
+        self.participant_weight = self._gauge(
+            "apinode_participant_weight", "Weight of this participant in the effective epoch"
+        )
         self.node_state = self._gauge(
             "apinode_mlnode_state", "1 for the state that a node is in", "node_id", "state"
         )
@@ -43,6 +46,15 @@ class Metrics:
         )
         self.node_deadline = self._gauge(
             "apinode_mlnode_deadline_height", "Where the node's intent ends or must be so, 0: none", "node_id"
+        )
+        self.node_requests = self._gauge(
+            "apinode_mlnode_requests", "Requests that a node works on", "node_id"
+        )
+        self.node_as_intended = self._gauge(
+            "apinode_mlnode_as_intended", "1 where a node does what it should, else 0", "node_id"
+        )
+        self.node_tests = self._counter(
+            "apinode_mlnode_tests_total", "Tests of nodes that operators asked for", "node_id", "result"
         )
         self.reconcile = self._counter(
             "apinode_mlnode_reconcile_total", "Commands to MLNodes", "node_id", "action", "result"
@@ -108,13 +120,19 @@ class Metrics:
             self.node_state.labels(node_id, each).set(each == state)
         self.node_state_seconds.labels(node_id).set(seconds)
 
+    def show_load(self, node_id: str, *, requests: int, as_intended: bool) -> None:
+        """What one node works on, and whether it does what it should."""
+        self.node_requests.labels(node_id).set(requests)
+        self.node_as_intended.labels(node_id).set(as_intended)
+
     def forget_node(self, node_id: str, states: Iterable[str]) -> None:
         """A node is gone, and so are its gauges."""
         for each in states:
             self.node_state.remove(node_id, each)
         self.node_state_seconds.remove(node_id)
-        with contextlib.suppress(KeyError):
-            self.node_deadline.remove(node_id)
+        for gauge in (self.node_deadline, self.node_requests, self.node_as_intended):
+            with contextlib.suppress(KeyError):
+                gauge.remove(node_id)
 
     def render(self) -> bytes:
         """The exposition text."""

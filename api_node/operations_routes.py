@@ -24,6 +24,7 @@ from api_node.orchestrator import Orchestrator
 from api_node.outbox import Entry, Status
 from api_node.sender import Sender
 from api_node.timeline import LIMIT_MAX
+from api_node.view import ChainView
 from client.chain import ChainError
 from protocol.gen.evergrid.maintenance.v1 import maintenance_pb2
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
@@ -47,7 +48,13 @@ class Desk:
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
-        self.orchestrator.listeners.append(lambda view: self.pace.note(view.height, time.monotonic()))
+        self.orchestrator.listeners.append(self._note)
+
+    def _note(self, view: ChainView) -> None:
+        """A new view of the chain."""
+        self.pace.note(view.height, time.monotonic())
+        weight = view.effective.weights.get(self.orchestrator.reader.address, 0)
+        self.orchestrator.metrics.participant_weight.set(weight)
 
     async def change(self, operations: list[Operation]) -> list[dict[str, Any]]:
         """Does operations in order; raises ApiError that names all that is wrong, nothing being done."""

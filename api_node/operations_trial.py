@@ -32,6 +32,8 @@ STEPS = ("reach", "download", "load", "infer", "nonces")
 NONCES_MIN = 4
 NONCES_WAIT_S = 120.0
 LOOK_S = 0.1
+# The worker leaves a node with the next look at the chain.
+TAKE_OVER_S = 10.0
 TOKENS_MAX = 16
 PROMPT = [{"role": "user", "content": "Say that you are there."}]
 
@@ -149,11 +151,13 @@ class Trials:
     async def _run(self, trial: Trial, node: Node, view: ChainView) -> None:
         started = time.monotonic()
         work = asyncio.create_task(self._steps(trial, node, view))
-        wanted = ""
+        wanted, taken = "", False
         try:
             while not work.done() and not wanted:
                 await asyncio.wait({work}, timeout=LOOK_S)
-                wanted = self._wanted_elsewhere(trial, node)
+                taken = taken or (node.worker.intent is not None and _is_left(node.worker.intent))
+                if taken or time.monotonic() - started > TAKE_OVER_S:
+                    wanted = self._wanted_elsewhere(trial, node)
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
@@ -164,7 +168,7 @@ class Trials:
         if self._broker.nodes.get(trial.node_id) is not node:
             return "the node was removed"
         intent = node.worker.intent
-        if trial.steps[0].result == Result.WAITING or intent is None or _is_left(intent):
+        if intent is None or _is_left(intent):
             return ""
         return (
             f"the node is wanted for {intent.status} ({reason_word(intent.reason) or 'a stage of the chain'})"
@@ -188,6 +192,7 @@ class Trials:
             duration_s=seconds,
             text=text,
         )
+        self._broker.metrics.node_tests.labels(trial.node_id, str(trial.result)).inc()
         log.info("test", node_id=trial.node_id, result=str(trial.result), problem=text or None)
 
     async def _steps(self, trial: Trial, node: Node, view: ChainView) -> None:
