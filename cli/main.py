@@ -30,6 +30,10 @@ COMMANDS = {
     "state": ("cli.state:state", "See what a node's store holds."),
     "config": ("cli.config:config", "Read and change the settings of a home."),
     "comet": ("cli.comet:comet", "Show what CometBFT holds in a home, or reset it."),
+    "chain-registry": (
+        "cli.chain_registry:chain_registry",
+        "Write what wallets and explorers read about a chain.",
+    ),
     "genesis": ("cli.genesis:genesis", "Check what a chain begins with."),
     "snapshots": ("cli.snapshots:snapshots", "See, take and remove snapshots of the state."),
     "export": ("cli.export:export", "Write the state as a genesis file."),

