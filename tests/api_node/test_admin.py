@@ -89,6 +89,7 @@ async def operated(
         state["maintenance"] = {"credits": [{"participant": ALICE, "blocks": str(credit)}]}
     comet = Comet(Chain(state))
     comet.chain.run_to(1)
+    changes.setdefault("queue_wait_s", 0.2)
     async with (
         fleet({"n1": node}) as urls,
         served(comet.app()) as rpc,
@@ -234,8 +235,7 @@ async def test_a_test_says_of_each_step_why_it_failed_and_goes_on_with_what_it_c
     assert results["download"] == ("fail", "status 404: inference/prepare fails")
     assert results["load"] == ("fail", "status 500: inference/up fails")
     assert results["infer"] == ("skipped", "the model is not up")
-    assert results["nonces"][0] == "pass"
-    assert (found["result"], found["model"]) == ("fail", Y)
+    assert (results["nonces"][0], found["result"], found["model"]) == ("pass", "fail", Y)
 
 
 async def test_a_test_of_a_node_that_is_not_there_skips_all_but_the_first_step(tmp_path: Path) -> None:
@@ -246,7 +246,6 @@ async def test_a_test_of_a_node_that_is_not_there_skips_all_but_the_first_step(t
         found = await admin.post("nodes/n2/test", params={"wait_s": 20})
 
     assert [each["result"] for each in found["steps"]] == ["fail", *["skipped"] * 4]
-    assert "ConnectError" in found["steps"][0]["text"]
 
 
 async def test_a_test_is_refused_where_the_node_takes_requests_is_tested_or_is_unknown(
