@@ -43,6 +43,7 @@ PARTS: Final = (
     Part("store", ("--keys", "200000"), ("--keys", "20000", "--blocks", "10")),
     Part("abci", ("--scale", "5"), ("--scale", "1")),
     Part("tx", (), ("--rounds", "2", "--txs", "500")),
+    Part("gateway", (), ("--quick",)),
     Part(
         "nonces", ("--seconds", "0.5", "--json", "/dev/stdout"), ("--seconds", "0.1", "--json", "/dev/stdout")
     ),
@@ -83,6 +84,10 @@ ROWS: Final = (
     Row("store proofs", "store.proofs_per_s", "1/s"),
     Row("CheckTx through the ABCI socket, empty application", "abci.check_tx_per_second", "tx/s"),
     Row("signatures verified on all cores", "abci.signatures_per_second", "1/s"),
+    Row("chat request at the MLNode itself", "gateway.p50_ms_direct", "ms"),
+    Row("  added by the API node", "gateway.p50_ms_added", "ms"),
+    Row("chat requests through the API node", "gateway.requests_per_s_gateway", "1/s"),
+    Row("  as a part of those at the MLNode", "gateway.requests_per_s_ratio", "ratio"),
     Row("nonces generated, preset tiny", "nonces.tiny.generation_per_s", "1/s"),
     Row("nonces generated, preset small", "nonces.small.generation_per_s", "1/s"),
     Row("nonces validated, preset small", "nonces.small.validation_per_s", "1/s"),
