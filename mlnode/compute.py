@@ -13,12 +13,18 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from mlnode.wire import Channel, Message
 
+if TYPE_CHECKING:
+    import torch
+
 EXIT_FATAL = 70
+MEMORY_INTERVAL_S = 5.0
 
 
 def serve(channel: Channel, options: Message) -> None:
@@ -26,13 +32,15 @@ def serve(channel: Channel, options: Message) -> None:
     torch = importlib.import_module("torch")
     from mlnode.inference import Engine  # noqa: PLC0415 - these cost seconds, which a failed start should not
     from mlnode.poc_worker import PocWorker  # noqa: PLC0415
+    from mlnode.pow_engine import parse_devices  # noqa: PLC0415
 
     threads = options["threads"]
     torch.set_num_threads(threads)
-    name = options["device"]
-    device = torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-    torch.empty(1, device=device)  # a device that is not there fails here, with its reason
-    poc = PocWorker(channel, device, threads)
+    devices = parse_devices(options["device"])
+    for each in devices:
+        torch.empty(1, device=each)  # a device that is not there fails here, with its reason
+    device = devices[0]
+    poc = PocWorker(channel, options["device"], threads)
     engine = Engine(
         channel,
         device,
@@ -40,13 +48,15 @@ def serve(channel: Channel, options: Message) -> None:
         active_max=options["requests_active_max"],
         waiting_max=options["requests_waiting_max"],
     )
+    if any(each.type != "cpu" for each in devices):
+        threading.Thread(target=_tell_memory, args=(channel, devices), daemon=True).start()
     poc.start()
     engine.start()
     channel.send(
         {
             "event": "ready",
             "pid": os.getpid(),
-            "device": str(device),
+            "device": "+".join(map(str, devices)),
             "threads": threads,
             "torch": torch.__version__,
         }
@@ -54,6 +64,7 @@ def serve(channel: Channel, options: Message) -> None:
     operations: dict[str, Callable[[Message], None]] = {
         "pow_load": poc.load,
         "pow_generate": poc.generate,
+        "pow_extend": poc.extend,
         "pow_pause": poc.pause,
         "pow_unload": poc.unload,
         "pow_validate": poc.validate,
@@ -69,6 +80,17 @@ def serve(channel: Channel, options: Message) -> None:
     }
     while (message := channel.receive()) is not None:
         operations[message["op"]](message)
+
+
+def _tell_memory(channel: Channel, devices: Sequence[torch.device]) -> None:
+    """For metrics: what torch has of its cards; of a processor the process's own memory says it."""
+    from mlnode.pow_engine import device_memory  # noqa: PLC0415 - brings torch
+
+    # The connection closes before the process ends.
+    with contextlib.suppress(OSError):
+        while True:
+            channel.send({"event": "memory", "devices": device_memory(devices)})
+            time.sleep(MEMORY_INTERVAL_S)
 
 
 def _die(channel: Channel, error: BaseException) -> None:

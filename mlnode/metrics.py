@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -60,8 +62,17 @@ class Metrics:
             "mlnode_switch_seconds", "Duration of switches of state", "from_state", "to_state", "result"
         )
         self.drain_seconds = self._histogram("mlnode_drain_seconds", "Wait for running answers at a switch")
-        self.compute_up = self._gauge("mlnode_compute_up", "Whether the compute process is ready")
-        self.compute_restarts = self._counter("mlnode_compute_restarts_total", "Ends of the compute process")
+        self.compute_up = self._gauge("mlnode_compute_up", "Whether a compute process is ready", "process")
+        self.compute_restarts = self._counter(
+            "mlnode_compute_restarts_total", "Ends of a compute process", "process"
+        )
+        self.compute_memory = self._gauge(
+            "mlnode_compute_device_memory_bytes",
+            "What torch has of a card: allocated for tensors, reserved in all; absent without a card",
+            "process",
+            "device",
+            "kind",
+        )
         self.config = self._gauge(
             "mlnode_config_info", "What is served; absent while nothing is", "model_name", "dtype", "engine"
         )
@@ -73,7 +84,18 @@ class Metrics:
             "model",
             "result",
         )
-        self.batch_seconds = self._histogram("mlnode_poc_batch_seconds", "Time for one piece of generation")
+        self.computed_nonces = self._counter(
+            "mlnode_poc_computed_nonces_total", "Nonces computed by a process", "process", "kind"
+        )
+        self.batch_seconds = self._histogram(
+            "mlnode_poc_batch_seconds",
+            "Time for one piece of work, which holds several batches: generate, validate",
+            "process",
+            "kind",
+        )
+        self.batch_nonces = self._gauge(
+            "mlnode_poc_batch_nonces", "Nonces of one forward pass; absent without a puzzle", "process"
+        )
         self.nonces_unsent = self._gauge(
             "mlnode_poc_nonces_unsent", "Nonces that no callback has acknowledged"
         )
@@ -109,16 +131,36 @@ class Metrics:
         )
         self.request_seconds = self._histogram("mlnode_request_duration_seconds", "Duration of whole answers")
 
+    def poc_piece(self, kind: str, process: int, count: int, seconds: float) -> None:
+        """A piece that a process has generated or re-computed."""
+        self.computed_nonces.labels(str(process), kind).inc(count)
+        self.batch_seconds.labels(str(process), kind).observe(seconds)
+
     def poc_nonces(self, result: str, count: int) -> None:
         # Proof of Compute belongs to no model; the label stays, so that the series' shape does.
         self.nonces.labels(model="", result=result).inc(count)
 
-    def update(self, state: str, compute_pid: int | None, *, compute_ready: bool) -> None:
-        """What the node knows of itself at a scrape."""
+    def update(self, state: str, compute_up: Sequence[bool], compute_pids: Sequence[int | None]) -> None:
+        """What the node knows of itself and its compute processes at a scrape."""
         for name in STATES:
             self.state.labels(state=name).set(name == state)
-        self.compute_up.set(compute_ready)
-        self._sensors.compute_pid = compute_pid
+        for process, is_up in enumerate(compute_up):
+            self.compute_up.labels(str(process)).set(is_up)
+            self.compute_restarts.labels(str(process))  # from 0 on, so that the first one shows
+        self._sensors.compute_pids = tuple(compute_pids)
+
+    def update_batches(self, sizes: Mapping[int, int]) -> None:
+        """Nonces of one forward pass, by process; those without a puzzle have no series."""
+        self.batch_nonces.clear()
+        for process, nonces in sizes.items():
+            self.batch_nonces.labels(str(process)).set(nonces)
+
+    def update_memory(self, process: int, devices: Sequence[Mapping[str, Any]]) -> None:
+        """What a process says that torch holds on its cards; a process that is gone holds nothing."""
+        self.compute_memory.remove_by_labels({"process": str(process)})
+        for each in devices:
+            for kind in ("allocated", "reserved"):
+                self.compute_memory.labels(str(process), each["device"], kind).set(each[kind])
 
     def update_config(self, served: tuple[str, str, str] | None) -> None:
         """Model, dtype and engine that are served; None: none."""

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -50,8 +51,18 @@ class Node:
         self.token = token
         self.metrics = Metrics(Sensors(settings.models_dir))
         self._poster = Poster(settings, read_token(settings.callback_token_file) or token, self.metrics)
-        self.compute = Compute(settings, self._on_event, self._on_down)
-        self.pow = PowManager(self.compute, self._poster)
+        self.computes = [
+            Compute(
+                settings,
+                partial(self._on_event, index),
+                partial(self._on_down, index),
+                partial(self._on_ready, index),
+                device,
+            )
+            for index, device in enumerate(settings.device_groups)
+        ]
+        self.compute = self.computes[0]  # the one that serves models
+        self.pow = PowManager(self.computes, self._poster)
         self.store = ModelStore(settings, self.metrics)
         self.engine = make_engine(Host(settings, self.metrics, self.compute))
         self.served: Served | None = None
@@ -66,18 +77,19 @@ class Node:
         self._reason: str | None = None
 
     async def start(self) -> None:
-        self.compute.start()
+        for compute in self.computes:
+            compute.start()
 
     async def close(self) -> None:
         """Lets answers and callbacks finish for a while, then ends the compute process."""
         self._draining = True
         await self._drain()
         with contextlib.suppress(RefusedError, ComputeError, TimeoutError):
-            if self.compute.is_ready:
+            if any(compute.is_ready for compute in self.computes):
                 await asyncio.wait_for(self.pow.stop(), SHUTDOWN_GRACE_S)
         await self.pow.close(SHUTDOWN_GRACE_S)
         await self.engine.close()
-        await self.compute.close()
+        await asyncio.gather(*(compute.close() for compute in self.computes))
         await self._poster.close()
 
     # state
@@ -102,19 +114,19 @@ class Node:
             "requests_in_flight": self.in_flight,
             "engine": self.engine.describe(),
             "download": self.store.progress,
-            "compute": {
-                "status": self.compute.status,
-                "pid": self.compute.pid,
-                "reason": self.compute.reason,
-                "restarts": self.compute.restarts,
-                "device": self.compute.ready_info.get("device"),
-            },
+            "compute": self.compute.describe()
+            | {"processes": [compute.describe() for compute in self.computes]},
         }
 
     async def render_metrics(self) -> bytes:
         self.metrics.requests_in_flight.set(self.in_flight)
         self.metrics.validations_pending.set(self.pow.validations_pending)
-        self.metrics.update(self._metric_state(), self.compute.pid, compute_ready=self.compute.is_ready)
+        self.metrics.update(
+            self._metric_state(),
+            [compute.is_ready for compute in self.computes],
+            [compute.pid for compute in self.computes],
+        )
+        self.metrics.update_batches(self.pow.batch_sizes)
         request = self.served.request if self.served else None
         self.metrics.update_config((request.model, request.dtype, self.engine.name) if request else None)
         # A GPU's driver may take its time, or never answer again after a fault.
@@ -338,14 +350,23 @@ class Node:
                 seconds = time.time() - started
                 self.metrics.switch_seconds.labels(before, target, result).observe(seconds)
 
-    def _on_event(self, message: Message) -> None:
-        self.pow.on_event(message)
+    def _on_event(self, index: int, message: Message) -> None:
+        if message["event"] == "memory":
+            self.metrics.update_memory(index, message["devices"])
+        else:
+            self.pow.on_event(index, message)
 
-    def _on_down(self, reason: str) -> None:
-        self.metrics.compute_restarts.inc()
+    def _on_ready(self, index: int) -> None:
+        self.pow.on_ready(index)
+
+    def _on_down(self, index: int, reason: str) -> None:
+        self.metrics.compute_restarts.labels(str(index)).inc()
+        self.metrics.update_memory(index, ())
         before = self.state
-        self.served = None
-        self.pow.on_down(reason)
-        self._reason = reason
+        if self.computes[index] is self.compute:
+            self.served = None
+            self._reason = reason
+        self.pow.on_down(index, reason)
         if self.state != before:
             self._since = time.time()
+            self._reason = reason

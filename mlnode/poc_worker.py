@@ -1,7 +1,7 @@
 """The Proof-of-Compute thread of the compute process: it computes nonces and re-computes those of others.
 
 It runs at the lowest priority, so that answers beside it stay fast, and works in pieces of a fraction of a
-second: commands take effect between two pieces.
+second: commands take effect between two pieces. Which nonces it computes the HTTP process says, in spans.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 
 from mlnode.pow import DTYPES, Claim, Item, PocParams, Puzzle, verify
-from mlnode.pow_engine import worth_compiling
+from mlnode.pow_engine import free_bytes, parse_devices, worth_compiling
+from mlnode.pow_sender import IN_FLIGHT, Piece, PieceSender
 from mlnode.wire import Channel, Message
 
 PIECE_S = 0.25  # how long one piece should take: long enough for full speed, short enough to obey soon
@@ -48,22 +49,25 @@ def release_memory() -> None:
 
 
 def memory_free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    # Free pages alone would not count the page cache, which gives way.
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    """What a model or a puzzle may still take on the device."""
+    return free_bytes(device)
 
 
 @dataclass
 class Run:
-    """One node's walk through its nonces, from `nonce_next` to `nonce_end`."""
+    """One node's walk through the nonces that this process was given, in spans of first and end."""
 
     run_id: int
     public_key: bytes
     node_id: str
-    nonce_next: int
-    nonce_end: int
+    spans: deque[tuple[int, int]]
+
+    def take(self, count: int) -> range:
+        """The next nonces, at most `count`, without a gap."""
+        first, end = self.spans.popleft()
+        if end - first > count:
+            self.spans.appendleft((first + count, end))
+        return range(first, min(first + count, end))
 
 
 @dataclass
@@ -126,12 +130,14 @@ def qualifies(claim: int | None, params: PocParams) -> bool:
 class PocWorker(threading.Thread):
     """Owns the puzzle; every method but `run` only leaves a command for the thread."""
 
-    def __init__(self, channel: Channel, device: torch.device, threads: int) -> None:
+    def __init__(self, channel: Channel, device: str, threads: int, in_flight: int = IN_FLIGHT) -> None:
         super().__init__(name="poc", daemon=True)
         self._channel = channel
         self._device = device
+        self._devices = parse_devices(device)
         self._threads = threads
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._sender = PieceSender(self._report_found, self._report_failed, in_flight)
         self._puzzle: Puzzle | None = None
         self._key: tuple[PocParams, bytes] | None = None
         self._run: Run | None = None
@@ -145,6 +151,9 @@ class PocWorker(threading.Thread):
 
     def generate(self, request: Message) -> None:
         self._commands.put(lambda: self._answer(request, self._generate))
+
+    def extend(self, message: Message) -> None:
+        self._commands.put(lambda: self._extend(message))
 
     def pause(self, request: Message) -> None:
         self._commands.put(lambda: self._answer(request, self._pause))
@@ -168,16 +177,17 @@ class PocWorker(threading.Thread):
     def run(self) -> None:
         lower_priority()
         torch.set_num_threads(self._threads)
+        self._sender.start()
         while True:
             self._obey()
             if self._jobs:
                 self._recompute_piece()
-            elif self._run:
+            elif self._run and self._run.spans:
                 self._generate_piece(self._run)
 
     def _obey(self) -> None:
         """Runs the commands that wait; waits for one when there is nothing else to do."""
-        idle = not self._jobs and not self._run
+        idle = not self._jobs and not (self._run and self._run.spans)
         try:
             while True:
                 self._commands.get(block=idle)()
@@ -187,34 +197,45 @@ class PocWorker(threading.Thread):
 
     def _load(self, request: Message) -> dict[str, Any]:
         params, seed = PocParams.from_json(request["params"]), bytes.fromhex(request["poc_seed"])
-        self._run = None
-        if self._key != (params, seed):
+        self._end_run()
+        if self._puzzle is None or self._key != (params, seed):
             needed = params.weight_count * DTYPES[params.dtype].itemsize
             self._drop_puzzle("another PoC was initialised before this batch was re-computed")
-            if needed > (free := memory_free_bytes(self._device)):
+            if needed > (free := sum(free_bytes(device) for device in set(self._devices))):
                 raise ValueError(f"params need {needed} bytes for the weights, {free} are free")
-            compiled = worth_compiling(params.weight_count, self._device)
-            self._puzzle = Puzzle(params, seed, str(self._device), self._threads, compiled=compiled)
+            compiled = worth_compiling(params.weight_count, self._devices[0])
+            self._puzzle = Puzzle(params, seed, self._device, self._threads, compiled=compiled)
             self._key = (params, seed)
         self._piece = PieceSize(request.get("batch_size"))
-        return {"params": params.to_json()}
+        return {"params": params.to_json(), "batch_size": self._puzzle.batch_size}
 
     def _generate(self, request: Message) -> dict[str, Any]:
         if self._key is None:
             raise ValueError("no PoC is initialised")
-        params = self._key[0]
         self._run = Run(
             run_id=request["run_id"],
             public_key=bytes.fromhex(request["public_key"]),
             node_id=request["node_id"],
-            nonce_next=request["first_nonce"],
-            nonce_end=params.max_nonces_per_node,
+            spans=deque((first, end) for first, end in request["spans"]),
         )
-        return {"nonce_end": params.max_nonces_per_node}
-
-    def _pause(self, _request: Message) -> dict[str, Any]:
-        self._run = None
         return {}
+
+    def _extend(self, message: Message) -> None:
+        # A run that has ended here takes no more; the HTTP process gives its nonces to somebody else.
+        if self._run and self._run.run_id == message["run_id"]:
+            self._run.spans.extend((first, end) for first, end in message["spans"])
+
+    def _pause(self, request: Message) -> dict[str, Any]:
+        """Everything that was found is sent before the answer; `finish` computes what was handed out."""
+        run = self._run
+        while request["finish"] and run and self._run is run and run.spans:
+            self._generate_piece(run)
+        self._end_run()
+        return {}
+
+    def _end_run(self) -> None:
+        self._run = None
+        self._sender.settle()
 
     def _unload(self, _request: Message) -> dict[str, Any]:
         self._drop_puzzle("the PoC was stopped before this batch was re-computed")
@@ -234,7 +255,8 @@ class PocWorker(threading.Thread):
         return {}
 
     def _drop_puzzle(self, reason: str) -> None:
-        self._run, self._key = None, None
+        self._end_run()
+        self._key = None
         for job in self._jobs:
             job.error = job.error or reason
         self._report_done()
@@ -247,41 +269,54 @@ class PocWorker(threading.Thread):
 
     def _generate_piece(self, run: Run) -> None:
         assert self._puzzle is not None
-        count = min(self._piece.count, run.nonce_end - run.nonce_next)
-        if count <= 0:
-            self._channel.send({"event": "exhausted", "run_id": run.run_id})
-            self._run = None
-            return
+        self._sender.reserve()
+        nonces = run.take(self._piece.count)
         started = time.monotonic()
         try:
-            claims = self._puzzle.generate(run.public_key, run.node_id, run.nonce_next, count)
+            pending = self._puzzle.start_generate(run.public_key, run.node_id, nonces.start, len(nonces))
         except (RuntimeError, MemoryError) as error:
-            self._generation_failed(run, count, error)
+            self._sender.release()
+            self._generation_failed(run.run_id, nonces, error)
             return
-        seconds = time.monotonic() - started
-        nonces = range(run.nonce_next, run.nonce_next + count)
-        run.nonce_next += count
-        self._report_found(run, nonces, claims, seconds)
+        params = self._puzzle.params
+        self._sender.put(Piece(run.run_id, params, nonces.start, len(nonces), pending, started))
+
+    def _report_found(self, piece: Piece, claims: list[int | None], seconds: float) -> None:
+        """Sends what counts, and which span it is of: a nonce without a finite claim is left out.
+
+        Called by the sender's thread, which leaves all else to this one.
+        """
+        nonces = range(piece.first, piece.first + piece.count)
+        found = [
+            (n, claim) for n, claim in zip(nonces, claims, strict=True) if qualifies(claim, piece.params)
+        ]
+        event = {"event": "generated", "run_id": piece.run_id, "nonce_first": piece.first}
+        event |= {"computed": piece.count, "seconds": seconds, "piece_nonces": self._piece.count}
+        found_event = {"nonces": [n for n, _ in found], "claims": [claim for _, claim in found]}
+        self._channel.send(event | found_event)
+        self._commands.put(partial(self._took, piece.count, seconds))
+
+    def _took(self, count: int, seconds: float) -> None:
         self._piece.took(count, seconds)
 
-    def _report_found(self, run: Run, nonces: range, claims: list[int | None], seconds: float) -> None:
-        """Sends what counts, and how far the run has come: a nonce without a finite claim is left out."""
-        assert self._key is not None
-        params = self._key[0]
-        found = [(n, claim) for n, claim in zip(nonces, claims, strict=True) if qualifies(claim, params)]
-        event = {"event": "generated", "run_id": run.run_id, "nonce_next": run.nonce_next, "seconds": seconds}
-        found_event = {"nonces": [n for n, _ in found], "claims": [claim for _, claim in found]}
-        self._channel.send(event | found_event | {"computed": len(nonces)})
+    def _report_failed(self, piece: Piece, error: Exception) -> None:
+        """A card tells of some failures only when its results are read; called by the sender's thread."""
+        nonces = range(piece.first, piece.first + piece.count)
+        self._commands.put(partial(self._generation_failed, piece.run_id, nonces, error))
 
-    def _generation_failed(self, run: Run, count: int, error: Exception) -> None:
+    def _generation_failed(self, run_id: int, nonces: range, error: Exception) -> None:
         """Smaller pieces may fit into memory; a single nonce that fails ends the run, loudly."""
         release_memory()
-        if count > 1:
-            self._piece = PieceSize(count // 2)
+        run = self._run
+        if run is None or run.run_id != run_id:
             return
-        self._run = None
-        message = f"generation stopped at nonce {run.nonce_next}: {type(error).__name__}: {error}"
-        self._channel.send({"event": "generation_failed", "run_id": run.run_id, "message": message})
+        if len(nonces) > 1:
+            run.spans.appendleft((nonces.start, nonces.stop))
+            self._piece = PieceSize(len(nonces) // 2)
+            return
+        self._end_run()
+        message = f"generation stopped at nonce {nonces.start}: {type(error).__name__}: {error}"
+        self._channel.send({"event": "generation_failed", "run_id": run_id, "message": message})
 
     def _recompute_piece(self) -> None:
         """One forward pass over the next samples of as many participants as fit."""
@@ -294,7 +329,9 @@ class PocWorker(threading.Thread):
         if shares:
             started = time.monotonic()
             self._recompute(shares)
-            self._piece.took(self._piece.count - room, time.monotonic() - started)
+            count, seconds = self._piece.count - room, time.monotonic() - started
+            self._channel.send({"event": "recomputed", "computed": count, "seconds": seconds})
+            self._piece.took(count, seconds)
         self._report_done()
 
     def _recompute(self, shares: Sequence[tuple[Job, list[Item]]]) -> None:

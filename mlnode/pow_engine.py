@@ -170,11 +170,19 @@ def keep_freed_memory() -> None:
         library.mallopt(trim_threshold, (1 << 31) - 1)
 
 
-def allocated_bytes(devices: Sequence[torch.device]) -> int:
-    """What torch holds on the cards; 0 on a processor, where the process's own memory says it."""
-    cards = {device for device in devices if device.type == "cuda"}
-    shared = sum(torch.mps.current_allocated_memory() for device in set(devices) if device.type == "mps")
-    return shared + sum(torch.cuda.memory_allocated(card) for card in cards)
+def device_memory(devices: Sequence[torch.device]) -> list[dict[str, Any]]:
+    """Bytes that torch has allocated for tensors, and reserved with what it keeps, of every card."""
+    found = []
+    for device in dict.fromkeys(devices):
+        if device.type == "cuda":
+            allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+        elif device.type == "mps":
+            allocated = torch.mps.current_allocated_memory()
+            reserved = torch.mps.driver_allocated_memory()
+        else:
+            continue
+        found.append({"device": str(device), "allocated": allocated, "reserved": reserved})
+    return found
 
 
 def split_layers(layer_bytes: int, n_layers: int, last_bytes: int, room: Sequence[int]) -> list[int]:

@@ -33,7 +33,7 @@ class Sensors(Collector):
     """Everything that is read anew at each scrape."""
 
     def __init__(self, models_dir: Path | None = None, nvml: Any | None = None) -> None:
-        self.compute_pid: int | None = None
+        self.compute_pids: tuple[int | None, ...] = ()
         self._host = Host(models_dir)
         self._gpus = open_gpus(nvml)
         self._lock = threading.Lock()
@@ -58,17 +58,22 @@ class Sensors(Collector):
                     read_at.add_metric([source], time.time())
                 yield from found
             yield read_at
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                yield GaugeMetricFamily(
-                    "mlnode_compute_resident_memory_bytes",
-                    "Resident memory of the compute process",
-                    value=_resident_bytes(self.compute_pid),
-                )
+            yield self._resident()
         finally:
             self._lock.release()
 
+    def _resident(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "mlnode_compute_resident_memory_bytes", "Resident memory of a compute process", labels=["process"]
+        )
+        for process, pid in enumerate(self.compute_pids):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                family.add_metric([str(process)], resident_bytes(pid))
+        return family
 
-def _resident_bytes(pid: int | None) -> int:
+
+def resident_bytes(pid: int | None) -> int:
+    """Memory of a process; OSError where there is none."""
     pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 

@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, HttpUrl, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+DEVICE = re.compile(r"cpu|mps|cuda(:(0|[1-9]\d{0,2}))?")
 NODE_ID_PATTERN = r"^[!-~]{1,128}$"
+
+
+def device_groups(text: str) -> list[str]:
+    """One entry for each compute process; ValueError that names all that is wrong with the text."""
+    groups = [group.strip() for group in text.split(",")]
+    if groups == ["auto"]:
+        return groups
+    problems = []
+    used: Counter[str] = Counter()
+    for group in groups:
+        names = group.split("+")
+        unknown = [name for name in names if not DEVICE.fullmatch(name)]
+        problems += [f"{name!r} is none of cpu, mps, cuda, cuda:N" for name in unknown]
+        if len({name.partition(":")[0] for name in names if name not in unknown}) > 1:
+            problems.append(f"{group} mixes kinds of devices")
+        used.update("cuda:0" if name == "cuda" else name for name in names)
+    # Processes share processors; a card has one of them.
+    repeated = [
+        name for name, count in used.items() if count > 1 and name != "cpu" and DEVICE.fullmatch(name)
+    ]
+    problems += [f"{name} is named more than once" for name in repeated]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return groups
 
 
 def default_threads() -> int:
@@ -48,9 +75,16 @@ class Settings(BaseSettings):
     download_timeout_s: float = Field(default=6 * 3600.0, gt=0, description="longest fetch of one model")
     engine: str = Field(default="transformers", description="who serves models: a file of mlnode/engines")
     engine_options: dict[str, Any] = Field(default={}, description="that engine's own options, as JSON")
-    threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="torch threads")
+    threads: int = Field(
+        default_factory=default_threads,
+        ge=1,
+        le=1024,
+        description="torch threads, shared out among processes",
+    )
     device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
+        default="auto",
+        description="auto, cpu, mps, cuda or cuda:N; cuda:0+cuda:1: one puzzle over both; "
+        "cuda:0,cuda:1: a compute process each, of which the first serves models",
     )
     token_file: Path | None = Field(default=None, description="file with the bearer token of /api/v1")
     callback_token_file: Path | None = Field(
@@ -85,6 +119,21 @@ class Settings(BaseSettings):
     requests_active_max: int = Field(default=32, gt=0, description="most choices decoded side by side")
     requests_waiting_max: int = Field(default=64, ge=0, description="most answers that wait for their turn")
     max_tokens_default: int = Field(default=512, gt=0, description="max_tokens of a request that names none")
+
+    @field_validator("device")
+    @classmethod
+    def known_devices(cls, text: str) -> str:
+        return ",".join(device_groups(text))
+
+    @property
+    def device_groups(self) -> list[str]:
+        """The devices of each compute process."""
+        return device_groups(self.device)
+
+    @property
+    def threads_each(self) -> int:
+        """torch threads of one compute process."""
+        return max(1, self.threads // len(self.device_groups))
 
     @field_validator("models_dir", "model_map", "token_file", "callback_token_file", "hub_token_file")
     @classmethod

@@ -89,10 +89,14 @@ class Compute:
         settings: Settings,
         on_event: Callable[[Message], None],
         on_down: Callable[[str], None],
+        on_ready: Callable[[], None] = lambda: None,
+        device: str | None = None,
     ) -> None:
         self._settings = settings
         self._on_event = on_event
         self._on_down = on_down
+        self._on_ready = on_ready
+        self.device = device or settings.device_groups[0]
         self._ids = itertools.count(1)
         self._replies: dict[int, asyncio.Queue[Message]] = {}
         self._writer: asyncio.StreamWriter | None = None
@@ -116,6 +120,16 @@ class Compute:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._supervise())
+
+    def describe(self) -> dict[str, Any]:
+        """The process as the node's state shows it."""
+        return {
+            "status": self.status,
+            "pid": self.pid,
+            "reason": self.reason,
+            "restarts": self.restarts,
+            "device": self.ready_info.get("device"),
+        }
 
     async def close(self) -> None:
         """Ends the process: politely by closing the connection, by force after a grace."""
@@ -151,6 +165,10 @@ class Compute:
         except TimeoutError as error:
             self.kill()
             raise ComputeError("timeout", f"{op} took longer than {timeout_s:g} s") from error
+
+    def tell(self, op: str, **fields: Any) -> None:
+        """A command without an answer; ComputeError when there is no process to tell it to."""
+        self._send({"id": 0, "op": op} | fields)
 
     async def stream(self, op: str, **fields: Any) -> AsyncGenerator[Message]:
         """All answers to `op`; whoever leaves early cancels what is left of it."""
@@ -203,7 +221,7 @@ class Compute:
     async def _run_once(self) -> str:
         """Lives through one compute process; returns why it ended."""
         ours, theirs = socket.socketpair()
-        options = {"threads": self._settings.threads, "device": self._settings.device}
+        options = {"threads": self._settings.threads_each, "device": self.device}
         options["requests_active_max"] = self._settings.requests_active_max
         options["requests_waiting_max"] = self._settings.requests_waiting_max
         command = [sys.executable, "-m", "mlnode.compute", str(theirs.fileno())]
@@ -212,7 +230,7 @@ class Compute:
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=environment(self._settings.threads),
+                env=environment(self._settings.threads_each),
             )
         except OSError as error:
             ours.close()
@@ -252,6 +270,7 @@ class Compute:
             self.status, self.reason = "ready", None
             self._ready.set()
             log.info("compute ready", pid=self.pid, device=message["device"], threads=message["threads"])
+            self._on_ready()
         elif message["event"] == "fatal":
             self._fatal = message["message"]
         else:
@@ -260,7 +279,7 @@ class Compute:
     def _went_down(self, reason: str) -> None:
         self.status, self.reason = "down", reason
         self.restarts += 1
-        log.error("compute down", reason=reason, restarts=self.restarts)
+        log.error("compute down", device=self.device, reason=reason, restarts=self.restarts)
         for queue in list(self._replies.values()):
             queue.put_nowait({"error": {"kind": "down", "message": reason}})
         self._on_down(reason)

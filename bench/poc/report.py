@@ -380,7 +380,8 @@ LIMITS = """## What this does not show
 - No GPU and no second kind of processor: differences between a card and a processor, and between two cards, are not measured.
   The tests that compare them run where `torch.cuda` finds one (`tests/mlnode/test_pow.py`), and
   `evergrid mlnode certify` compares any machine with the golden vectors.
-- Kernels by Triton, two batches in flight, stages over several cards and Apple's MPS are written and, where a processor can
-  stand in, tested on one (`tests/mlnode/test_pow_engine.py`); none has run on a card.
+- Kernels by Triton, stages over several cards, a process for each card and Apple's MPS are written and, where a processor can
+  stand in, tested on one (`tests/mlnode/test_pow_engine.py`, `test_pow_processes.py`); none has run on a card. Nor has the wait for
+  a card's results by a thread of its own, while the next piece is queued (`test_pow_in_flight.py`): what it gains there is not measured.
 - 8 and 4 bits are simulated with a scale a row; costs assume that they are twice and four times as fast.
 - The presets `gpu24` and `gpu80` are sized by arithmetic."""

@@ -100,7 +100,7 @@ def test_a_killed_compute_process_is_reported_and_replaced_and_the_node_works_ag
     assert "SIGKILL" in str(state["reason"] or state["compute"]["reason"])
     assert state["model"] is None
     assert state["requests_in_flight"] == 0
-    assert state["pow_status"] == {"status": "NOT_LOADED"}
+    assert state["pow_status"]["status"] == "NOT_LOADED"
     if enter in (validating, serving_and_validating):
         assert "SIGKILL" in wait_for(lambda: receiver.verdict("waiting"))["error"]
     mortal.wait_ready()

@@ -117,7 +117,7 @@ def test_a_scrape_that_finds_the_driver_stuck_still_answers_the_rest() -> None:
     stuck.set()
     first.join()
 
-    assert "mlnode_compute_up" in names
+    assert "mlnode_requests_in_flight" in names
     assert not [name for name in names if name.startswith("mlnode_gpu_")]
 
 
@@ -170,8 +170,45 @@ def test_a_serving_node_tells_host_compute_and_what_it_serves(node: Service) -> 
     assert all(0 <= ratio <= 1 for ratio in ratios)
     assert 0 < serving["mlnode_host_memory_used_bytes",] < serving["mlnode_host_memory_limit_bytes",]
     assert serving["mlnode_host_hf_cache_free_bytes",] > 0
-    assert serving["mlnode_compute_resident_memory_bytes",] > 10_000_000
+    assert serving["mlnode_compute_resident_memory_bytes", "0"] > 10_000_000
 
 
 def test_without_a_compute_process_its_memory_has_no_series() -> None:
-    assert ("mlnode_compute_resident_memory_bytes",) not in scrape()
+    metrics = Metrics(Sensors())
+    metrics.update("stopped", [False], [None])
+
+    found = samples(metrics.render().decode())
+
+    assert found["mlnode_compute_up", "0"] == 0
+    assert ("mlnode_compute_resident_memory_bytes", "0") not in found
+
+
+def test_what_torch_holds_on_a_card_is_told_until_the_process_ends() -> None:
+    metrics = Metrics(Sensors())
+    for process in (0, 1):
+        metrics.update_memory(process, [{"device": "cuda:0", "allocated": 5, "reserved": 9}])
+    metrics.update_memory(1, ())
+
+    found = {key: value for key, value in samples(metrics.render().decode()).items() if "device" in key[0]}
+
+    assert found == {
+        ("mlnode_compute_device_memory_bytes", "cuda:0", "allocated", "0"): 5,
+        ("mlnode_compute_device_memory_bytes", "cuda:0", "reserved", "0"): 9,
+    }
+
+
+def test_pieces_are_counted_and_timed_by_process_and_kind() -> None:
+    metrics = Metrics(Sensors())
+    metrics.poc_piece("generate", 0, 40, 0.2)
+    metrics.poc_piece("generate", 0, 2, 0.1)
+    metrics.poc_piece("validate", 1, 7, 0.1)
+    metrics.update_batches({0: 32, 1: 64})
+    metrics.update_batches({1: 64})
+
+    found = samples(metrics.render().decode())
+
+    assert found["mlnode_poc_computed_nonces_total", "generate", "0"] == 42
+    assert found["mlnode_poc_computed_nonces_total", "validate", "1"] == 7
+    assert found["mlnode_poc_batch_seconds_count", "generate", "0"] == 2
+    assert found["mlnode_poc_batch_nonces", "1"] == 64
+    assert ("mlnode_poc_batch_nonces", "0") not in found
