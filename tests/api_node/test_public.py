@@ -105,6 +105,24 @@ async def test_the_openai_client_reads_answers_streams_models_and_errors(tmp_pat
     assert inference(comet, chunks[0].id).completion_token_count == 4
 
 
+async def test_the_blocking_openai_client_reads_the_same(tmp_path: Path) -> None:
+    def ask(url: str) -> tuple[str, str, list[str]]:
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=API_KEY, max_retries=0) as client:
+            whole = client.chat.completions.create(
+                model=X, messages=[{"role": "user", "content": "hello"}], max_tokens=8
+            )
+            stream = client.chat.completions.create(
+                model=X, messages=[{"role": "user", "content": "hello"}], max_tokens=8, stream=True
+            )
+            said = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+            return whole.choices[0].message.content or "", said, [each.id for each in client.models.list()]
+
+    async with alone(tmp_path, FakeMLNode()) as (_comet, running):
+        found = await asyncio.to_thread(ask, running.url())
+
+    assert found == (TEXT, TEXT, [X, Y])
+
+
 async def test_a_stream_has_its_usage_only_where_it_was_asked_for(tmp_path: Path) -> None:
     async with alone(tmp_path, FakeMLNode()) as (_comet, running):
         plain = await running.chat(X, stream=True)
