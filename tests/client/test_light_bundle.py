@@ -27,6 +27,11 @@ NOW_NS = int(RECORDED["now_ns"])
 TRUSTED = Trusted(RECORDED["trusted_height"], bytes.fromhex(RECORDED["trusted_hash"]))
 
 
+FOUR = json.loads((Path(__file__).parent / "data" / "four_validators.json").read_text())
+FOUR_TRUSTED = Trusted(FOUR["trusted_height"], bytes.fromhex(FOUR["trusted_hash"]))
+ONE_ABSENT = FOUR["bundles"]["absent_validator"]
+
+
 def check(bundle: dict[str, Any], trusted: Trusted = TRUSTED, now_ns: int = NOW_NS) -> Any:
     return verify_bundle(write_bundle(bundle), trusted, now_ns)
 
@@ -40,6 +45,16 @@ def test_what_a_real_node_proved_is_proved_without_it() -> None:
     assert check(BUNDLES["reward_absent"]).shown is None
     assert (balance.height, balance.header.height, balance.headers) == (12, 13, 2)
     assert check(BUNDLES["sequential"]).headers == 11
+
+
+def test_a_header_of_a_real_network_that_one_of_four_validators_did_not_sign_is_enough() -> None:
+    votes = ONE_ABSENT["blocks"][-1]["commit"]["signatures"]
+
+    proved = check(ONE_ABSENT, FOUR_TRUSTED, int(FOUR["now_ns"]))
+
+    assert sorted(vote["block_id_flag"] for vote in votes) == [1, 2, 2, 2]
+    assert proved.shown is not None
+    assert proved.shown["member_count"] == 4
 
 
 @pytest.mark.parametrize("name", ["balance", "model_absent"])

@@ -16,7 +16,15 @@ from client.light import DAY_NS
 from client.verify_bundle import Trusted, verify_bundle, write_bundle
 from client.verify_errors import VerifyError
 from tests.client.light_chain import block_json, now_ns
-from tests.client.test_light_bundle import BUNDLES, NOW_NS, REFUSALS, TRUSTED
+from tests.client.test_light_bundle import (
+    BUNDLES,
+    FOUR,
+    FOUR_TRUSTED,
+    NOW_NS,
+    ONE_ABSENT,
+    REFUSALS,
+    TRUSTED,
+)
 from tests.conformance.proof_vectors import vectors
 from tools.cosmjs import node_from_wheel
 from tools.setup.console import SetupError
@@ -77,9 +85,12 @@ def case(trusted: Trusted = TRUSTED, at_ns: int = NOW_NS, **fields: Any) -> Case
 
 
 def test_the_recorded_bundles_are_proved_in_javascript(node: str) -> None:
-    codes = in_javascript(node, [case(bundle=name) for name in BUNDLES])
+    cases = [case(bundle=name) for name in BUNDLES]
+    cases.append(case(FOUR_TRUSTED, int(FOUR["now_ns"]), text=write_bundle(ONE_ABSENT)))
 
-    assert codes == ["proved"] * len(BUNDLES)
+    codes = in_javascript(node, cases)
+
+    assert codes == ["proved"] * (len(BUNDLES) + 1)
 
 
 @pytest.mark.parametrize("name", ["balance", "model_absent"])
