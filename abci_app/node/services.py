@@ -18,6 +18,7 @@ from abci_app.kernel.module import QUERIES
 from abci_app.kernel.store import HeightNotRetained
 from abci_app.node import blocks
 from abci_app.node.comet import CometError, CometRpc, CometUnreachableError
+from abci_app.node.node_queries import NodeQueries
 from protocol.descriptors import Route, routes_of
 from protocol.gen.cosmos.base.abci.v1beta1 import abci_pb2 as sdk_abci
 from protocol.gen.cosmos.base.node.v1beta1 import query_pb2 as node_pb2
@@ -118,9 +119,9 @@ class Services:
             "GetSyncing": self._get_syncing,
             "GetLatestBlock": lambda _: blocks.latest_block(self._comet.block()),
             "GetBlockByHeight": self._get_block_by_height,
-            "GetLatestValidatorSet": self._get_latest_validator_set,
+            **NodeQueries(self._app, self._comet).answers(),
         }
-        for descriptor in (service_pb2.DESCRIPTOR, tendermint_pb2.DESCRIPTOR):
+        for descriptor in (service_pb2.DESCRIPTOR, tendermint_pb2.DESCRIPTOR, node_pb2.DESCRIPTOR):
             for route in routes_of(descriptor):
                 if route.method in answers:
                     yield route, answers.pop(route.method)
@@ -197,17 +198,6 @@ class Services:
             raise
         except CometError as error:
             raise invalid_argument(str(error)) from error
-
-    def _get_latest_validator_set(
-        self, request: tendermint_pb2.GetLatestValidatorSetRequest
-    ) -> tendermint_pb2.GetLatestValidatorSetResponse:
-        page = request.pagination
-        limit = min(page.limit or PAGE_LIMIT, PAGE_LIMIT)
-        if page.key or page.offset % limit:
-            raise invalid_argument("pages of validators begin at an offset that is a multiple of the limit")
-        number = page.offset // limit + 1
-        result = self._comet.call("validators", page=str(number), per_page=str(limit))
-        return blocks.validator_set(result)
 
 
 _MODES: Final = frozenset(service_pb2.BroadcastMode.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -177,3 +178,88 @@ def test_the_node_tells_who_it_is_and_which_block_is_the_latest(ledger: Any, nod
 
 def test_the_gas_strategy_learns_the_block_limit_from_the_chain(ledger: Any) -> None:
     assert ledger.gas_strategy.block_gas_limit() == 200_000_000
+
+
+def stub(node: NodeProcess, service: str) -> Any:
+    """A gRPC stub of cosmpy's own declarations, for what its client has no method for."""
+    import importlib
+
+    import grpc
+
+    importlib.import_module("cosmpy.protos")
+    package = importlib.import_module(f"cosmpy.protos.{service}_pb2_grpc")
+    kind = getattr(package, "ServiceStub", None) or package.QueryStub
+    return kind(grpc.insecure_channel(f"127.0.0.1:{node.info.ports.grpc}"))
+
+
+def test_a_block_is_read_with_its_transactions_and_each_is_decoded_and_encoded_again(
+    ledger: Any, node: NodeProcess
+) -> None:
+    from cosmpy.protos.cosmos.tx.v1beta1 import service_pb2
+
+    submitted = ledger.send_tokens(wallet("bob").address(), 6, DENOM, wallet("alice"))
+    submitted.wait_to_complete()
+    height = submitted.response.height
+    txs = stub(node, "cosmos.tx.v1beta1.service")
+
+    found = txs.GetBlockWithTxs(service_pb2.GetBlockWithTxsRequest(height=height))
+    raw = next(each for each in found.block.data.txs if sha256(each).hexdigest().upper() == submitted.tx_hash)
+    decoded = txs.TxDecode(service_pb2.TxDecodeRequest(tx_bytes=raw)).tx
+    again = txs.TxEncode(service_pb2.TxEncodeRequest(tx=decoded)).tx_bytes
+
+    assert found.block.header.height == height
+    assert decoded in found.txs
+    assert again == raw
+
+
+def test_bytes_that_are_no_transaction_are_an_invalid_argument(node: NodeProcess) -> None:
+    import grpc
+    from cosmpy.protos.cosmos.tx.v1beta1 import service_pb2
+
+    with pytest.raises(grpc.RpcError) as caught:
+        stub(node, "cosmos.tx.v1beta1.service").TxDecode(service_pb2.TxDecodeRequest(tx_bytes=b"\x0a\x01"))
+
+    refusal: Any = caught.value
+    assert refusal.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "tx parse error" in refusal.details()
+
+
+def test_the_validators_of_a_height_are_those_of_comet(node: NodeProcess) -> None:
+    from cosmpy.protos.cosmos.base.tendermint.v1beta1 import query_pb2
+
+    service = stub(node, "cosmos.base.tendermint.v1beta1.query")
+
+    at_one = service.GetValidatorSetByHeight(query_pb2.GetValidatorSetByHeightRequest(height=1))
+    latest = service.GetLatestValidatorSet(query_pb2.GetLatestValidatorSetRequest())
+
+    assert at_one.block_height == 1
+    assert [(each.address, each.voting_power) for each in at_one.validators] == [
+        (each.address, each.voting_power) for each in latest.validators
+    ]
+    assert latest.validators[0].voting_power == 10
+
+
+def test_a_query_by_path_passes_through_grpc(node: NodeProcess) -> None:
+    from cosmpy.protos.cosmos.bank.v1beta1.query_pb2 import QueryBalanceRequest, QueryBalanceResponse
+    from cosmpy.protos.cosmos.base.tendermint.v1beta1 import query_pb2
+
+    asked = QueryBalanceRequest(address=str(wallet("carol").address()), denom=DENOM)
+    request = query_pb2.ABCIQueryRequest(
+        path="/cosmos.bank.v1beta1.Query/Balance", data=asked.SerializeToString()
+    )
+
+    answer = stub(node, "cosmos.base.tendermint.v1beta1.query").ABCIQuery(request)
+
+    assert (answer.code, QueryBalanceResponse.FromString(answer.value).balance.amount) == (0, str(FUNDS))
+    assert 0 < answer.height <= node.height()
+
+
+def test_the_status_of_the_node_is_that_of_its_last_block(node: NodeProcess) -> None:
+    from cosmpy.protos.cosmos.base.node.v1beta1 import query_pb2
+
+    status = stub(node, "cosmos.base.node.v1beta1.query").Status(query_pb2.StatusRequest())
+
+    header = node.rpc(f"block?height={status.height}")["block"]["header"]
+    assert status.app_hash.hex().upper() == header["app_hash"]
+    assert status.validator_hash.hex().upper() == header["validators_hash"]
+    assert status.earliest_store_height == 1

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from protocol.gen.google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from protocol.gen.google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n$cosmos/base/node/v1beta1/query.proto\x12\x18\x63osmos.base.node.v1beta1\x1a\x1cgoogle/api/annotations.proto\"\x0f\n\rConfigRequest\"w\n\x0e\x43onfigResponse\x12\x19\n\x11minimum_gas_price\x18\x01 \x01(\t\x12\x1b\n\x13pruning_keep_recent\x18\x02 \x01(\t\x12\x18\n\x10pruning_interval\x18\x03 \x01(\t\x12\x13\n\x0bhalt_height\x18\x04 \x01(\x04\x32\x91\x01\n\x07Service\x12\x85\x01\n\x06\x43onfig\x12\'.cosmos.base.node.v1beta1.ConfigRequest\x1a(.cosmos.base.node.v1beta1.ConfigResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /cosmos/base/node/v1beta1/configb\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n$cosmos/base/node/v1beta1/query.proto\x12\x18\x63osmos.base.node.v1beta1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x0f\n\rStatusRequest\"\x98\x01\n\x0eStatusResponse\x12\x1d\n\x15\x65\x61rliest_store_height\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x04\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61pp_hash\x18\x04 \x01(\x0c\x12\x16\n\x0evalidator_hash\x18\x05 \x01(\x0c\"\x0f\n\rConfigRequest\"w\n\x0e\x43onfigResponse\x12\x19\n\x11minimum_gas_price\x18\x01 \x01(\t\x12\x1b\n\x13pruning_keep_recent\x18\x02 \x01(\t\x12\x18\n\x10pruning_interval\x18\x03 \x01(\t\x12\x13\n\x0bhalt_height\x18\x04 \x01(\x04\x32\x99\x02\n\x07Service\x12\x85\x01\n\x06\x43onfig\x12\'.cosmos.base.node.v1beta1.ConfigRequest\x1a(.cosmos.base.node.v1beta1.ConfigResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /cosmos/base/node/v1beta1/config\x12\x85\x01\n\x06Status\x12\'.cosmos.base.node.v1beta1.StatusRequest\x1a(.cosmos.base.node.v1beta1.StatusResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /cosmos/base/node/v1beta1/statusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SERVICE'].methods_by_name['Config']._loaded_options = None
   _globals['_SERVICE'].methods_by_name['Config']._serialized_options = b'\202\323\344\223\002\"\022 /cosmos/base/node/v1beta1/config'
-  _globals['_CONFIGREQUEST']._serialized_start=96
-  _globals['_CONFIGREQUEST']._serialized_end=111
-  _globals['_CONFIGRESPONSE']._serialized_start=113
-  _globals['_CONFIGRESPONSE']._serialized_end=232
-  _globals['_SERVICE']._serialized_start=235
-  _globals['_SERVICE']._serialized_end=380
+  _globals['_SERVICE'].methods_by_name['Status']._loaded_options = None
+  _globals['_SERVICE'].methods_by_name['Status']._serialized_options = b'\202\323\344\223\002\"\022 /cosmos/base/node/v1beta1/status'
+  _globals['_STATUSREQUEST']._serialized_start=129
+  _globals['_STATUSREQUEST']._serialized_end=144
+  _globals['_STATUSRESPONSE']._serialized_start=147
+  _globals['_STATUSRESPONSE']._serialized_end=299
+  _globals['_CONFIGREQUEST']._serialized_start=301
+  _globals['_CONFIGREQUEST']._serialized_end=316
+  _globals['_CONFIGRESPONSE']._serialized_start=318
+  _globals['_CONFIGRESPONSE']._serialized_end=437
+  _globals['_SERVICE']._serialized_start=440
+  _globals['_SERVICE']._serialized_end=721
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,74 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class GetValidatorSetByHeightRequest(_message.Message):
+    __slots__ = ("height", "pagination")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PAGINATION_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    pagination: _pagination_pb2.PageRequest
+    def __init__(self, height: _Optional[int] = ..., pagination: _Optional[_Union[_pagination_pb2.PageRequest, _Mapping]] = ...) -> None: ...
+
+class GetValidatorSetByHeightResponse(_message.Message):
+    __slots__ = ("block_height", "validators", "pagination")
+    BLOCK_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATORS_FIELD_NUMBER: _ClassVar[int]
+    PAGINATION_FIELD_NUMBER: _ClassVar[int]
+    block_height: int
+    validators: _containers.RepeatedCompositeFieldContainer[Validator]
+    pagination: _pagination_pb2.PageResponse
+    def __init__(self, block_height: _Optional[int] = ..., validators: _Optional[_Iterable[_Union[Validator, _Mapping]]] = ..., pagination: _Optional[_Union[_pagination_pb2.PageResponse, _Mapping]] = ...) -> None: ...
+
+class ABCIQueryRequest(_message.Message):
+    __slots__ = ("data", "path", "height", "prove")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    path: str
+    height: int
+    prove: bool
+    def __init__(self, data: _Optional[bytes] = ..., path: _Optional[str] = ..., height: _Optional[int] = ..., prove: bool = ...) -> None: ...
+
+class ABCIQueryResponse(_message.Message):
+    __slots__ = ("code", "log", "info", "index", "key", "value", "proof_ops", "height", "codespace")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_OPS_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CODESPACE_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    log: str
+    info: str
+    index: int
+    key: bytes
+    value: bytes
+    proof_ops: ProofOps
+    height: int
+    codespace: str
+    def __init__(self, code: _Optional[int] = ..., log: _Optional[str] = ..., info: _Optional[str] = ..., index: _Optional[int] = ..., key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., proof_ops: _Optional[_Union[ProofOps, _Mapping]] = ..., height: _Optional[int] = ..., codespace: _Optional[str] = ...) -> None: ...
+
+class ProofOp(_message.Message):
+    __slots__ = ("type", "key", "data")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    key: bytes
+    data: bytes
+    def __init__(self, type: _Optional[str] = ..., key: _Optional[bytes] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class ProofOps(_message.Message):
+    __slots__ = ("ops",)
+    OPS_FIELD_NUMBER: _ClassVar[int]
+    ops: _containers.RepeatedCompositeFieldContainer[ProofOp]
+    def __init__(self, ops: _Optional[_Iterable[_Union[ProofOp, _Mapping]]] = ...) -> None: ...
+
 class GetLatestValidatorSetRequest(_message.Message):
     __slots__ = ("pagination",)
     PAGINATION_FIELD_NUMBER: _ClassVar[int]
