@@ -16,8 +16,7 @@ import structlog
 from api_node.broker import Broker, Node
 from api_node.intents import Intent, NodeStatus
 from api_node.mlnode_client import MLNodeError, refusal_text
-from api_node.node_worker import reason_word
-from api_node.operations import trial_refusal
+from api_node.operations import countdown, trial_refusal
 from api_node.operations_batch import at_work
 from api_node.orchestrator import Orchestrator, poc_params_json
 from api_node.phases import NodeFacts
@@ -81,10 +80,13 @@ class Trial:
 
     @property
     def result(self) -> Result:
-        """Of the whole: it passes where each step does."""
+        """Of the whole: it passes where each step does; skipped: it ended early without a fault."""
         if not self.done.is_set():
             return Result.RUNNING
-        return Result.PASS if all(step.result == Result.PASS for step in self.steps) else Result.FAIL
+        results = {step.result for step in self.steps}
+        if Result.FAIL in results:
+            return Result.FAIL
+        return Result.PASS if results == {Result.PASS} else Result.SKIPPED
 
     def describe(self) -> dict[str, Any]:
         """For the admin API."""
@@ -170,9 +172,9 @@ class Trials:
         intent = node.worker.intent
         if intent is None or _is_left(intent):
             return ""
-        return (
-            f"the node is wanted for {intent.status} ({reason_word(intent.reason) or 'a stage of the chain'})"
-        )
+        view = self._orchestrator.view
+        stage = countdown(view, None).stage if view else "a change"
+        return f"the node is wanted for {stage}: test it behind the PoC"
 
     def _finish(self, trial: Trial, node: Node, wanted: str, seconds: float) -> None:
         for step in trial.steps:

@@ -285,7 +285,8 @@ async def test_a_test_gives_way_to_a_proof_of_compute(tmp_path: Path) -> None:
         node.may_load.set()
 
     assert [each["result"] for each in found["steps"]] == ["pass", "pass", *["skipped"] * 3]
-    assert found["steps"][2]["text"].startswith("the node is wanted for inference")
+    assert found["steps"][2]["text"].startswith("the node is wanted for pre_poc_scheduling")
+    assert found["result"] == "skipped"
     assert "busy with the stage pre_poc_scheduling" in refused.json()["error"]["message"]
 
 
