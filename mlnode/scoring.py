@@ -14,41 +14,18 @@ from typing import Any
 import torch
 
 from mlnode.model import Model, new_cache
+from mlnode.replay import Replay, replay_tokens
 from mlnode.sampling import Sampling
-from mlnode.text_stream import TextStream
 from mlnode.wire import Message
 
 # Tokens of one forward pass: other requests wait no longer than that.
 CHUNK_TOKENS = 128
-CUT = "cut"
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What an engine would have made of these tokens: the text, and why it ends; `cut`: nothing ends it."""
-
-    text: str
-    finish_reason: str
-    # Whether the last token is one by which the model ends an answer.
-    ended_by_token: bool = False
 
 
 def replay(model: Model, tokens: Sequence[int], sampling: Sampling) -> Replay:
     """Goes the way of a request with tokens that are given; ValueError where some follow behind its end."""
-    text = TextStream(model.tokenizer.decode, sampling.stop)
-    parts: list[str] = []
-    for count, token in enumerate(tokens, start=1):
-        ended = token in model.end_ids
-        parts.append(text.flush() if ended else text.push(token))
-        if ended or text.stopped or count == sampling.tokens_max:
-            if count < len(tokens):
-                raise ValueError(f"of {len(tokens)} tokens {count} end the answer")
-            if ended or text.stopped:
-                return Replay("".join(parts), "stop", ended)
-            parts.append(text.flush())
-            return Replay("".join(parts), "stop" if text.stopped else "length")
-    parts.append(text.flush())
-    return Replay("".join(parts), CUT)
+    decode, end_ids = model.tokenizer.decode, model.end_ids
+    return replay_tokens(decode, end_ids, tokens, stop=sampling.stop, tokens_max=sampling.tokens_max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pkgutil
 
 from mlnode.engines.base import Engine, Host
 
-NOT_ENGINES = ("base", "openai_server")
+NOT_ENGINES = ("base", "openai_server", "vllm_scores")
 
 
 def engine_names() -> list[str]:

@@ -77,6 +77,18 @@ class OpenAIServer:
         """The server's POST /tokenize."""
         return await self._ask("POST", f"{self._root}/tokenize", asked.raw | {"model": self._theirs})
 
+    async def token_ids(self, fields: Mapping[str, Any]) -> list[int]:
+        """The tokens of a prompt, as the server makes them."""
+        answer = await self._ask("POST", f"{self._root}/tokenize", {"model": self._theirs, **fields})
+        tokens = answer.get("tokens")
+        if not isinstance(tokens, list) or not all(isinstance(token, int) for token in tokens):
+            raise RefusedError(502, "the engine's /tokenize tells no tokens", code="failed")
+        return tokens
+
+    async def whole_completion(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The server's answer to a text completion that is not streamed."""
+        return await self._ask("POST", f"{self._url}/completions", {"model": self._theirs, **fields})
+
     async def _ask(
         self, method: str, url: str, body: Mapping[str, Any] | None, timeout_s: float | None = None
     ) -> dict[str, Any]:

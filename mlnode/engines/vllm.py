@@ -20,9 +20,11 @@ from pydantic import Field
 
 from mlnode.engines.base import Asked, AskedText, Engine, ModelToServe, Options, Serving
 from mlnode.engines.openai_server import OpenAIServer
+from mlnode.engines.vllm_scores import LISTED, Vocabulary, score
 from mlnode.errors import RefusedError
 from mlnode.openai_schemas import ScoreRequest, TokenizeRequest
 from mlnode.supervisor import BACKOFF_FIRST_S, ComputeError, describe_exit, kept_environment
+from protocol.model_args import parse
 
 log = structlog.get_logger("mlnode.engines.vllm")
 
@@ -43,7 +45,9 @@ class VllmOptions(Options):
 def command_line(executable: str, port: int, model: ModelToServe) -> list[str]:
     """vLLM's words. What is the node's own stands last, where the last of a repeated flag holds."""
     dtype = ["--dtype", model.dtype] if model.dtype != "auto" and "--dtype" not in model.args else []
-    own = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model.model]
+    governed = int(dict(parse(model.args)).get("--max-logprobs") or 0)
+    own = ["--max-logprobs", str(max(LISTED, governed)), "--host", "127.0.0.1", "--port", str(port)]
+    own += ["--served-model-name", model.model]
     return [executable, "serve", str(model.folder), *dtype, *model.args, *own]
 
 
@@ -77,9 +81,13 @@ class VllmEngine(Engine):
         self._status = "stopped"
         self._reason: str | None = None
         self._restarts = 0
+        self._context: int | None = None
+        self._vocabulary: Vocabulary | None = None
 
     async def up(self, model: ModelToServe) -> Serving:
         await self.down()
+        assert model.folder is not None
+        self._vocabulary = await asyncio.to_thread(_vocabulary, model.folder)
         started = time.monotonic()
         first_end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._restarts, self._reason = 0, None
@@ -99,6 +107,7 @@ class VllmEngine(Engine):
         except RefusedError:
             await self.down()
             raise
+        self._context = context
         return Serving(context, {"weights": time.monotonic() - started})
 
     async def down(self) -> None:
@@ -113,8 +122,17 @@ class VllmEngine(Engine):
             yield each
 
     async def score(self, asked: Asked[ScoreRequest]) -> dict[str, Any]:
-        text = f"vLLM cannot judge a given answer of {asked.request.request.model}"
-        raise RefusedError(501, text, code="unsupported")
+        server = self._ready()
+        if self._vocabulary is None:
+            text = "given answers cannot be judged: the model's vocabulary cannot be read here"
+            raise RefusedError(501, text, code="unsupported")
+        return await score(
+            server,
+            self._vocabulary,
+            asked,
+            context=self._context,
+            tokens_default=self.host.settings.max_tokens_default,
+        )
 
     async def tokenize(self, asked: Asked[TokenizeRequest]) -> dict[str, Any]:
         return await self._ready().tokenize(asked)
@@ -232,6 +250,15 @@ class VllmEngine(Engine):
                     await asyncio.wait_for(process.wait(), self.given.stop_grace_s)
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def _vocabulary(folder: Path) -> Vocabulary | None:
+    """None where it cannot be read: vLLM may serve what this node cannot judge."""
+    try:
+        return Vocabulary.read(folder)
+    except Exception as error:  # noqa: BLE001 - the library raises no kind of its own
+        log.warning("answers cannot be judged", reason=f"{type(error).__name__}: {error}")
+        return None
 
 
 def _free_port() -> int:

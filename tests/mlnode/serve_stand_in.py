@@ -10,7 +10,9 @@ import argparse
 import json
 import os
 import sys
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -25,6 +27,7 @@ def arguments() -> argparse.Namespace:
         "--dtype",
         "--max-model-len",
         "--tool-call-parser",
+        "--max-logprobs",
     ):
         parser.add_argument(flag)
     parser.add_argument("--enforce-eager", action="store_true")
@@ -34,6 +37,45 @@ def arguments() -> argparse.Namespace:
 ARGS = arguments()
 if ARGS.dtype == "half":
     sys.exit("RuntimeError: this device has no half")
+
+
+@cache
+def model() -> Any:
+    """The folder's model, for what vLLM tells of its prompts."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    import torch
+
+    from mlnode.model import load_model
+
+    torch.set_num_threads(1)
+    return load_model(Path(ARGS.folder), "float32", None, torch.device("cpu"))
+
+
+def judged(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """A completion with prompt_logprobs as vLLM documents them: of all tokens but the first the likeliest.
+
+    The token that stands at a place is listed even if it is not among them.
+    """
+    import torch
+
+    count, ids = body["prompt_logprobs"], body["prompt"]
+    if count > int(ARGS.max_logprobs or 20):
+        return 400, {"error": {"message": f"prompt_logprobs of {count}, which is greater than max allowed"}}
+    with torch.inference_mode():
+        logprobs = model().network(input_ids=torch.tensor([ids])).logits[0].float().log_softmax(-1)
+    places: list[Any] = [None]
+    for token, row in zip(ids[1:], logprobs[:-1], strict=True):
+        order = row.argsort(descending=True).tolist()
+        shown = order[:count] + ([token] if token not in order[:count] else [])
+        places.append(
+            {
+                str(each): {"logprob": float(row[each]), "rank": order.index(each) + 1, "decoded_token": "?"}
+                for each in shown
+            }
+        )
+    choice = {"index": 0, "text": "x", "logprobs": None, "finish_reason": "length", "prompt_logprobs": places}
+    usage = {"prompt_tokens": len(ids), "completion_tokens": 1, "total_tokens": len(ids) + 1}
+    return 200, {"id": "cmpl-x", "object": "text_completion", "choices": [choice], "usage": usage}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -53,6 +95,13 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self.is_allowed():
             self.answer(401, {"error": {"message": "Unauthorized"}})
+            return
+        if self.path == "/tokenize" and "messages" in body:
+            ids = model().encode_chat(body["messages"], add_generation_prompt=body["add_generation_prompt"])
+            self.answer(200, {"count": len(ids), "max_model_len": 2048, "tokens": ids})
+            return
+        if body.get("prompt_logprobs"):
+            self.answer(*judged(body))
             return
         if self.path == "/tokenize":
             self.answer(200, {"count": 2, "max_model_len": 2048, "tokens": [1, 2]})

@@ -53,6 +53,16 @@ def processed(
     return service
 
 
+@pytest.fixture(scope="module")
+def judging(start_service: Callable[..., Service], models_dir: Path, program: Path) -> Service:
+    """A node whose engine's process may be deaf for a while, as the stand-in is when it loads torch."""
+    options = json.dumps({"executable": str(program), "health_interval_s": 20})
+    flags = ("--engine", "vllm", "--engine-options", options, "--models-dir", str(models_dir))
+    service = start_service(*flags, "--drain-timeout-s", "2")
+    service.wait_ready()
+    return service
+
+
 def up(service: Service, *args: str, dtype: str = "auto") -> None:
     body = {"model": TINY, "dtype": dtype, "additional_args": list(args)}
     assert service.ok("/api/v1/inference/up", body) == {"status": "OK"}
@@ -79,7 +89,7 @@ def test_the_process_gets_the_arguments_as_words_and_no_secret_and_is_on_loopbac
     assert how["argv"][:4] == ["serve", folder, "--dtype", "float32"]
     governed = ["--max-model-len", "512", "--enforce-eager", "--tool-call-parser", "hermes"]
     assert how["argv"][4:9] == governed
-    assert how["argv"][9:11] == ["--host", "127.0.0.1"]
+    assert how["argv"][9:13] == ["--max-logprobs", "128", "--host", "127.0.0.1"]
     assert how["argv"][-2:] == ["--served-model-name", TINY]
     assert SECRET not in json.dumps(how)
     assert not any(how["key"] in word for word in how["argv"])
@@ -193,6 +203,52 @@ def _is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+@pytest.mark.parametrize(("temperature", "top_p"), [(0, 1.0), (1.0, 0.8), (0.7, 1.0)])
+def test_a_process_judges_a_given_answer_as_the_embedded_engine_does(
+    judging: Service, node: Service, temperature: float, top_p: float
+) -> None:
+    up(judging)
+    node.up()
+    ask: dict[str, Any] = {"model": TINY, "messages": [{"role": "user", "content": "tell"}], "max_tokens": 24}
+    ask |= {"temperature": temperature, "top_p": top_p, "seed": 4}
+    choice = node.ok("/v1/chat/completions", ask | {"return_token_ids": True})["choices"][0]
+    text, ids = choice["message"]["content"], choice["token_ids"]
+    score = {"request": ask, "text": text, "token_ids": ids, "top_logprobs": 2}
+    # Not drawn by anybody: the last token is one that the model finds unlikely.
+    false = score | {"token_ids": [*ids[:-1], 0]}
+
+    ours, theirs = (each.ok("/v1/chat/completions/score", score) for each in (judging, node))
+    faked, exposed = (each.ok("/v1/chat/completions/score", false) for each in (judging, node))
+
+    def numbers(body: dict[str, Any]) -> list[list[float]]:
+        return [
+            [each[name] for name in ("gap", "surprise", "entropy", "variance")] for each in body["tokens"]
+        ]
+
+    assert {**ours, "tokens": 0} == {**theirs, "tokens": 0}
+    assert ours["text_matches"] is True
+    for one, other in ((ours, theirs), (faked, exposed)):
+        for mine, embedded in zip(numbers(one), numbers(other), strict=True):
+            assert mine == pytest.approx(embedded, abs=0.05)
+    assert [each[0] for each in ours["tokens"][0]["top"]] == [each[0] for each in theirs["tokens"][0]["top"]]
+    assert faked["text_matches"] is False
+
+
+def test_a_process_refuses_to_judge_what_it_cannot_tell(judging: Service) -> None:
+    up(judging)
+    ask = {"model": TINY, "messages": [{"role": "user", "content": "tell"}], "max_tokens": 4}
+    score = {"request": ask, "text": "aaaa", "token_ids": [66] * 4}
+    flat = score | {"request": ask | {"temperature": 2.0}}
+    late = score | {"token_ids": [66] * 5}
+    tools = score | {"request": ask | {"tools": [{"type": "function", "function": {"name": "f"}}]}}
+
+    answers = [judging.post("/v1/chat/completions/score", each) for each in (flat, late, tools)]
+
+    assert [answer.status_code for answer in answers] == [501, 400, 501]
+    for answer, part in zip(answers, ("128 likeliest", "4 end the answer", "tools"), strict=True):
+        assert part in answer.json()["error"]["message"]
+
+
 def test_a_remote_engine_serves_what_another_mlnode_serves(
     start_service: Callable[..., Service], node: Service
 ) -> None:
@@ -250,4 +306,7 @@ def test_words_of_the_node_itself_stand_behind_those_of_governance() -> None:
 
     assert words[:4] == ["vllm", "serve", "/models/m", "--dtype"]
     assert words.count("--dtype") == 1
-    assert words[5:] == ["--host", "127.0.0.1", "--port", "1234", "--served-model-name", "org/m"]
+    own = ["--max-logprobs", "128", "--host", "127.0.0.1", "--port", "1234", "--served-model-name", "org/m"]
+    assert words[5:] == own
+    more = command_line("vllm", 1, ModelToServe("m", "auto", ("--max-logprobs", "500"), Path("/m")))
+    assert more[more.index("--host") - 1] == "500"
