@@ -167,6 +167,29 @@ def test_the_reference_implementation_accepts_what_a_chain_proves_of_each_of_its
     assert {each["store"] for each in found} == {name for name in STORES if not name.startswith("~")}
 
 
+@pytest.mark.parametrize(
+    ("path", "key", "height", "words"),
+    [
+        ("/store/~poc/key", b"claims/a", 0, "not a key of a store under the app hash"),
+        ("/store/mint/key", b"a", 0, "not a key of a store under the app hash"),
+        ("/store/bank/key", b"", 0, "not a key of a store under the app hash"),
+        ("/store/bank/key", b"a", 99, "height 99 is not available"),
+        ("/store/bank/key", b"a", -1, "height -1 is not available"),
+    ],
+)
+def test_what_cannot_be_proved_is_answered_with_a_reason(
+    path: str, key: bytes, height: int, words: str
+) -> None:
+    chain = Chain(app_state(funded=["alice"]))
+    chain.run_to(2)
+
+    answer = chain.app.query(abci.RequestQuery(path=path, data=key, height=height, prove=True))
+
+    assert (answer.code, answer.codespace) == (18, "sdk")
+    assert words in answer.log
+    assert not answer.proof_ops.ops
+
+
 def proved_by(chain: Chain, name: str) -> list[Vector]:
     """All keys of a store, and one that it does not have, as `abci_query` proves them."""
     store = chain.app.store
