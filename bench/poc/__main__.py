@@ -1,8 +1,9 @@
-"""`make bench-poc` (rates), `make bench-poc-claims` (every claim of proof of compute, and the page of them).
+"""`make bench-poc` (rates, switches), `make bench-poc-claims` (every claim of proof of compute, its page).
 
-`python -m bench.poc rates | claims [--only PART …] [--quick] | report`. Claims take an hour on one
-core and are kept in `docs/proof-of-compute.json`, part by part; the report turns them into
-`docs/proof-of-compute.md` and its plots.
+`python -m bench.poc rates | memory [--minutes M] | claims [--only PART …] [--quick] | report`. Rates and
+memory print tables, and keep them in `docs/bench-poc-rates.json` and `docs/bench-poc-memory.json`. Claims
+take an hour on one core and are kept in `docs/proof-of-compute.json`, part by part; the report turns them
+into `docs/proof-of-compute.md` and its plots.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from bench.poc import (
     report,
     samples,
     speed,
+    stages,
     surrogates,
     verdicts,
 )
 from mlnode.pow import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "docs" / "proof-of-compute.json"
+DOCS = ROOT / "docs"
+RESULTS = DOCS / "proof-of-compute.json"
 
 # Sizes: full, quick.
 VALUES = {"tiny": (100_000, 2_000), "small": (10_000, 200)}
@@ -107,22 +110,51 @@ def claims(only: list[str], path: Path, *, quick: bool) -> None:
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
+def rates(path: Path, *, quick: bool) -> None:
+    """Rates by preset, dtype and device, and the seconds of switches of a real node."""
+    found = speed.measure(quick=quick)
+    found |= {"switches": stages.switches(1 if quick else 5, "tiny" if quick else "small")}
+    _keep(path, found)
+    print(report.speed_table(found))
+    print()
+    print(_table(found["switches"]["rows"]))
+
+
+def memory(path: Path, minutes: float) -> None:
+    """Resident memory of a node's two processes over alternating stages."""
+    found = stages.memory(minutes)
+    _keep(path, found)
+    print(f"{found['rounds']} rounds in {minutes:g} minutes")
+    print(_table([{"process": name} | found[name] for name in stages.PROCESSES]))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    return report.table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def _keep(path: Path, found: dict[str, Any]) -> None:
+    path.write_text(json.dumps(found | {"machine": machine()}, indent=1) + "\n")
+
+
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.poc", description=__doc__)
-    parser.add_argument("what", choices=["rates", "claims", "report"])
+    parser.add_argument("what", choices=["rates", "memory", "claims", "report"])
     parser.add_argument(
         "--only", nargs="+", choices=list(PARTS), default=[], help="these parts of the claims"
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test, in which no figure means much")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="where results lie")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of memory")
+    parser.add_argument("--json", type=Path, help="where results lie, if not in docs")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     if options.what == "rates":
-        print(report.speed_table(speed.measure(quick=options.quick)))
+        rates(options.json or DOCS / "bench-poc-rates.json", quick=options.quick)
+    elif options.what == "memory":
+        memory(options.json or DOCS / "bench-poc-memory.json", options.minutes)
     elif options.what == "claims":
-        claims(options.only, options.json, quick=options.quick)
-    if options.what == "report" or (options.what == "claims" and options.json == RESULTS):
-        report.write(json.loads(options.json.read_text()), ROOT / "docs")
+        claims(options.only, options.json or RESULTS, quick=options.quick)
+    if options.what == "report" or (options.what == "claims" and options.json in (None, RESULTS)):
+        report.write(json.loads((options.json or RESULTS).read_text()), DOCS)
 
 
 if __name__ == "__main__":

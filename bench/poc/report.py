@@ -370,8 +370,9 @@ def _speed(results: Results) -> str:
         + speed_table(results["speed"])
         + "\n\nTwo things made most of the difference on a processor: float32 products by oneDNN, and a C library that keeps"
         " freed memory (fresh pages for every tensor took 40 % of a pass). Fused kernels, compiled for one batch shape,"
-        " take what is left of the element-wise work down by half; below a million weights they are not worth the seconds"
-        " of compiling, and without a compiler the same kernels run unfused."
+        " take what is left of the element-wise work down by half; below 50 million weights they are not worth the seconds"
+        " of compiling, and without a compiler the same kernels run unfused. Why small networks may miss the bar:"
+        " [decision 0012](adr/0012-small-networks-miss-the-speed-bar.md)."
     )
 
 

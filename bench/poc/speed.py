@@ -20,6 +20,7 @@ from torch.nn import functional
 from bench.nonces import SEED, public_key, samples
 from bench.poc.samples import describe
 from mlnode.pow import DTYPES, PRESETS, PocParams, Puzzle, _linear
+from mlnode.pow_engine import free_bytes, parse_devices, synchronize_all
 
 ROUNDS = 7
 # The network of development at the size that the existing Go network uses, for comparison of equal sizes.
@@ -27,6 +28,9 @@ DEV = PocParams(
     dim=512, n_layers=16, n_heads=16, n_kv_heads=16, ffn_dim=2048, vocab=8192, seq_len=4, dtype="float32"
 )
 SIZES = {"tiny": PRESETS["tiny"], "small": PRESETS["small"], "dev": DEV}
+ON_CARDS = SIZES | {name: PRESETS[name] for name in ("gpu24", "gpu80")}
+# Of a card's free memory; the rest is for activations.
+WEIGHTS_SHARE_MAX = 0.8
 # Nonces per second of the reference's worker in its default dtype, best seen, two threads (another machine).
 REFERENCE_BEST_PER_S = {"tiny": 1877.0, "small": 101.0, "dev": 37.0}
 # Shapes of the reference at its own sizes: dim, layers, heads, ffn, vocab, seq.
@@ -38,10 +42,10 @@ REFERENCE = {
 
 
 def clock(device: str) -> float:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.thread_time()
+    if device == "cpu":
+        return time.thread_time()
+    synchronize_all([torch.device(device)])
+    return time.perf_counter()
 
 
 def least_seconds(
@@ -101,7 +105,7 @@ def products_and_attention(params: PocParams, count: int, device: str) -> Callab
 
 
 def rates(size: str, dtype: str, device: str, *, compiled: bool) -> dict[str, Any]:
-    params = SIZES[size].with_dtype(dtype)
+    params = ON_CARDS[size].with_dtype(dtype)
     start = time.perf_counter()
     with Puzzle(params, SEED, device, 1, compiled=compiled) as puzzle:
         build_s = time.perf_counter() - start
@@ -187,18 +191,33 @@ def against_plain(size: str) -> dict[str, Any]:
     }
 
 
+def plans(device: torch.device) -> list[tuple[str, str, bool]]:
+    """Size, dtype and whether kernels are compiled, of all that is worth a row on this device."""
+    if device.type == "cpu":
+        return [
+            *((size, "float32", False) for size in SIZES),
+            ("small", "float32", True),
+            *((size, "float16", False) for size in ("tiny", "small")),
+        ]
+    room = WEIGHTS_SHARE_MAX * free_bytes(device)
+    flags = (False, True) if device.type == "cuda" else (False,)
+    return [
+        (size, dtype, flag)
+        for size, params in ON_CARDS.items()
+        for dtype, kind in DTYPES.items()
+        if params.weight_count * kind.itemsize <= room
+        for flag in flags
+    ]
+
+
 def measure(*, quick: bool = False) -> dict[str, Any]:
     torch.set_num_threads(1)
-    if torch.cuda.is_available():
-        plans = [(size, dtype, "cuda", flag) for size in SIZES for dtype in DTYPES for flag in (False, True)]
-    else:
-        plans = [(size, "float32", "cpu", False) for size in SIZES] + [("small", "float32", "cpu", True)]
-        plans += [("tiny", "float16", "cpu", False)]
+    device = parse_devices("auto")[0]
     rows = [
-        rates(size, dtype, device, compiled=flag)
-        for size, dtype, device, flag in plans[: 2 if quick else None]
+        rates(size, dtype, device.type, compiled=flag)
+        for size, dtype, flag in plans(device)[: 2 if quick else None]
     ]
-    against = [] if torch.cuda.is_available() else [against_plain(s) for s in (["tiny"] if quick else SIZES)]
+    against = [] if device.type != "cpu" else [against_plain(s) for s in (["tiny"] if quick else SIZES)]
     return {
         "rows": rows,
         "against_plain": against,
