@@ -209,7 +209,7 @@ class TransferAgent:
             view = self._orchestrator.view
             if outcome is not None and view is not None:
                 payload = Payload(call.raw, outcome.text, outcome.token_ids)
-                self._payloads.keep(call.inference_id, payload, view)
+                self._payloads.keep(call.inference_id, payload, view, is_copy=True)
             log.info(
                 "handed over",
                 inference_id=call.inference_id,

@@ -117,7 +117,7 @@ def create(settings: Settings) -> ApiNode:
     sockets = [listen(host, port) for host, port in places]
 
     metrics, outbox = Metrics(), Outbox(settings.home / "outbox.sqlite")
-    payloads = PayloadStore(settings.home / "payloads.sqlite")
+    payloads = PayloadStore(settings.home / "payloads.sqlite", settings.payload_bytes_max)
     chain = AsyncChainClient(settings.rpc_url)
     sender = Sender(chain, key, outbox, metrics, Price(Fraction(settings.gas_price), settings.denom))
     reader, watcher = ChainReader(chain, address), BlockWatcher(chain, settings.poll_interval_s)

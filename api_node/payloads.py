@@ -30,13 +30,20 @@ log = structlog.get_logger("api_node.payloads")
 
 PAYLOAD_DOMAIN = "evergrid/payload/1"
 HEADERS = ("X-Validator-Address", "X-Timestamp", "X-Signature")
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS payloads (
+# What this node executed, and copies of what it handed over, which the executor has to show first.
+EXECUTED, COPIES = "payloads", "copies"
+BYTES_MAX = 8 * 2**30
+_SCHEMA = "".join(
+    f"""
+CREATE TABLE IF NOT EXISTS {table} (
     inference_id TEXT PRIMARY KEY, prompt BLOB NOT NULL, answer TEXT NOT NULL, token_ids TEXT NOT NULL,
     height_until INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS payloads_until ON payloads (height_until);
+CREATE INDEX IF NOT EXISTS {table}_until ON {table} (height_until);
 """
+    for table in (EXECUTED, COPIES)
+)
+_SIZE = "LENGTH(prompt) + LENGTH(CAST(answer AS BLOB)) + LENGTH(token_ids)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +77,88 @@ def read_payload(body: Mapping[str, Any]) -> Payload:
 
 
 class PayloadStore:
-    """A table in one SQLite file: what this node executed or handed over, for as long as it may be asked."""
+    """Tables in one SQLite file: what this node executed or handed over, for as long as it may be asked.
 
-    def __init__(self, path: Path | str) -> None:
+    They hold at most `bytes_max`: beyond that copies go first, then what need be shown for the shortest time.
+    """
+
+    def __init__(self, path: Path | str, bytes_max: int = BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA secure_delete=ON")
         self._db.executescript(_SCHEMA)
+        self._bytes = self._measured()
 
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
 
-    def keep(self, inference_id: str, payload: Payload, view: ChainView) -> None:
+    @property
+    def bytes_kept(self) -> int:
+        """Of prompts, answers and ids, without what the file adds."""
+        return self._bytes
+
+    def keep(self, inference_id: str, payload: Payload, view: ChainView, *, is_copy: bool = False) -> None:
         """Keeps a payload until its inference must be final, a vote on it included."""
         params = view.params.inference
         # The finish may take as long as a request lives, and a dispute opens a second window.
         until = view.height + params.expiration + 2 * params.validation_window + 1
         ids = json.dumps(list(payload.token_ids))
+        size = len(payload.prompt) + len(payload.answer.encode()) + len(ids)
+        table = COPIES if is_copy else EXECUTED
+        self._drop(table, inference_id)
+        self._make_room(size)
         self._db.execute(
-            "INSERT OR REPLACE INTO payloads VALUES (?, ?, ?, ?, ?)",
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608
             (inference_id, payload.prompt, payload.answer, ids, until),
         )
+        self._bytes += size
 
     def get(self, inference_id: str) -> Payload | None:
         """A payload, or None where there is none (any more)."""
-        row = self._db.execute(
-            "SELECT prompt, answer, token_ids FROM payloads WHERE inference_id = ?", (inference_id,)
-        ).fetchone()
-        return Payload(row[0], row[1], tuple(json.loads(row[2]))) if row else None
+        for table in (EXECUTED, COPIES):
+            row = self._db.execute(
+                f"SELECT prompt, answer, token_ids FROM {table} WHERE inference_id = ?",  # noqa: S608
+                (inference_id,),
+            ).fetchone()
+            if row:
+                return Payload(row[0], row[1], tuple(json.loads(row[2])))
+        return None
 
     def prune(self, height: int) -> int:
         """Forgets what nobody may ask for any more; returns how many."""
-        return self._db.execute("DELETE FROM payloads WHERE height_until < ?", (height,)).rowcount
+        count = sum(
+            self._db.execute(f"DELETE FROM {table} WHERE height_until < ?", (height,)).rowcount  # noqa: S608
+            for table in (EXECUTED, COPIES)
+        )
+        if count:
+            self._bytes = self._measured()
+        return count
+
+    def _make_room(self, size: int) -> None:
+        for table in (COPIES, EXECUTED):
+            while self._bytes and self._bytes + size > self._bytes_max:
+                found = self._db.execute(
+                    f"SELECT inference_id FROM {table} ORDER BY height_until LIMIT 1"  # noqa: S608
+                ).fetchone()
+                if found is None:
+                    break
+                self._drop(table, found[0])
+                if table == EXECUTED:
+                    log.warning("payload given up: no room", inference_id=found[0], bytes_max=self._bytes_max)
+
+    def _drop(self, table: str, inference_id: str) -> None:
+        dropped = self._db.execute(
+            f"DELETE FROM {table} WHERE inference_id = ? RETURNING {_SIZE}",  # noqa: S608
+            (inference_id,),
+        ).fetchall()
+        self._bytes -= sum(size for (size,) in dropped)
+
+    def _measured(self) -> int:
+        sizes = (f"(SELECT COALESCE(SUM({_SIZE}), 0) FROM {table})" for table in (EXECUTED, COPIES))  # noqa: S608
+        return int(self._db.execute(f"SELECT {' + '.join(sizes)}").fetchone()[0])
 
 
 # who may ask

@@ -179,8 +179,10 @@ class _Pump:
             self._queue.put_nowait(ApiError(500, "internal error", code="internal"))
             raise
         finally:
-            on_end(outcome)
-            self._queue.put_nowait(None)
+            try:
+                on_end(outcome)
+            finally:
+                self._queue.put_nowait(None)
 
     async def _read(self) -> Outcome | None:
         request = self._http.build_request(
@@ -200,6 +202,7 @@ class _Pump:
         return Outcome("".join(self._text), prompt, completion, tuple(self._token_ids))
 
     def _read_body(self, body: dict[str, Any]) -> None:
+        canonical(body)  # half of a surrogate pair is JSON, but no text
         for choice in body.get("choices", ()):
             self._text.append(_text(choice))
             self._token_ids += choice.get("token_ids") or ()
@@ -230,7 +233,9 @@ class _Pump:
         if chunk.get("usage"):
             self._usage = chunk["usage"]
         if choices or self._call.include_usage:
-            self._queue.put_nowait(sse(chunk | {"id": self._call.inference_id}))
+            event = sse(chunk | {"id": self._call.inference_id})
+            event.encode()
+            self._queue.put_nowait(event)
 
 
 def _text(choice: dict[str, Any]) -> str:

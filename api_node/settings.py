@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     requests_per_key_per_s: float = Field(
         default=50.0, ge=0, description="most requests a second of one API key or requester, 0: any number"
     )
+    payload_bytes_max: int = Field(
+        default=8 * 2**30,
+        gt=0,
+        description="most bytes of prompts and answers kept for validators; beyond it copies of what others "
+        "executed go first, then own ones",
+    )
     allow_private_peers: bool = Field(
         default=False,
         description="connect to other participants on loopback and in private networks too, for local "

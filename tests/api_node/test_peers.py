@@ -125,7 +125,16 @@ async def test_an_answer_is_read_no_further_than_its_limit(monkeypatch: pytest.M
     assert sent
 
 
-@pytest.mark.parametrize("body", ["[]", "null", "no JSON", '{"choices":[],"usage":{"prompt_tokens":"x"}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        "null",
+        "no JSON",
+        '{"choices":[{"text":"\\ud800"}]}',
+        '{"choices":[],"usage":{"prompt_tokens":"x"}}',
+    ],
+)
 async def test_what_is_no_answer_lets_another_executor_be_asked(body: str) -> None:
     app = FastAPI()
 
