@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from abci_app.kernel.errors import QueryError, invalid_argument
 from abci_app.node.http_limits import BodyTooLargeError, limited_protocol, read_body
+from abci_app.node.openapi import DOCUMENT_PATH, PAGE, PAGE_PATHS, document_bytes
 from abci_app.node.rest_routes import RouteTable, as_json, error_json, request_of
 from abci_app.node.services import HEIGHT_HEADER, INTERNAL_TEXT, Services, parse_height
 
@@ -37,6 +38,7 @@ class Gateway:
     def __init__(self, services: Services, pool: ThreadPoolExecutor) -> None:
         self._services = services
         self._table = RouteTable(services.routes.values())
+        self._document = document_bytes(services.routes.values())
         self._pool = pool
         self._open = 0
 
@@ -44,6 +46,9 @@ class Gateway:
         assert scope["type"] == "http", scope["type"]
         if self._open >= WAITING_MAX + THREADS:
             await _send(send, *error_json(QueryError("ResourceExhausted", "too many requests; try again")))
+            return
+        if scope["method"] in {"GET", "HEAD"} and (page := self._page(scope["path"])) is not None:
+            await _send(send, 200, page[1], kind=page[0])
             return
         self._open += 1
         try:
@@ -57,6 +62,12 @@ class Gateway:
         finally:
             self._open -= 1
         await _send(send, status, body, height)
+
+    def _page(self, path: str) -> tuple[bytes, bytes] | None:
+        """Content type and body of what describes the gateway, None where the path is another."""
+        if path in PAGE_PATHS:
+            return b"text/html; charset=utf-8", PAGE
+        return (b"application/json", self._document) if path == DOCUMENT_PATH else None
 
     async def _answer(self, scope: Any, receive: Any) -> tuple[int, bytes, int]:
         try:
@@ -92,8 +103,10 @@ def _header(scope: Any, name: str) -> str | None:
     return values[0].decode("latin-1") if values else None
 
 
-async def _send(send: Any, status: int, body: bytes, height: int = 0) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+async def _send(
+    send: Any, status: int, body: bytes, height: int = 0, *, kind: bytes = b"application/json"
+) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     if height:
         headers.append((HEIGHT_HEADER.encode(), str(height).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

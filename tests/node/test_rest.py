@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -342,3 +343,41 @@ def test_json_has_bytes_in_base64_and_no_floats() -> None:
     assert value["height"] == str(2**62)
     assert value["data"] == "0A"
     assert value["events"] == []
+
+
+def test_the_swagger_page_describes_every_route_of_the_gateway(
+    http: httpx2.Client, services: Services
+) -> None:
+    page, described = http.get("/swagger/"), http.get("/swagger/openapi.json").json()
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "openapi.json" in page.text
+    # Nothing of it comes from elsewhere.
+    assert "http://" not in page.text and "https://" not in page.text
+    declared = {
+        (verb.lower(), path.replace("=**", ""))
+        for route in services.routes.values()
+        for verb, path, _ in route.http
+    }
+    assert {(verb, path) for path, verbs in described["paths"].items() for verb in verbs} == declared
+
+
+def test_the_description_names_parameters_bodies_and_answers(http: httpx2.Client) -> None:
+    described = http.get("/swagger/openapi.json").json()
+    paths, schemas = described["paths"], described["components"]["schemas"]
+
+    balance = paths["/cosmos/bank/v1beta1/balances/{address}/by_denom"]["get"]
+    assert [(each["name"], each["in"]) for each in balance["parameters"]] == [
+        ("address", "path"),
+        ("denom", "query"),
+    ]
+    balances = paths["/cosmos/bank/v1beta1/balances/{address}"]["get"]
+    assert "pagination.limit" in {each["name"] for each in balances["parameters"]}
+    simulated = paths["/cosmos/tx/v1beta1/simulate"]["post"]["requestBody"]["content"]["application/json"]
+    assert simulated["schema"] == {"$ref": "#/components/schemas/cosmos.tx.v1beta1.SimulateRequest"}
+    assert schemas["cosmos.auth.v1beta1.BaseAccount"]["properties"]["sequence"] == {
+        "type": "string",
+        "format": "uint64",
+    }
+    referenced = set(re.findall(r"#/components/schemas/([\w.]+)", json.dumps(described)))
+    assert referenced == set(schemas)
