@@ -25,6 +25,7 @@ from api_node.gas import (
 )
 from api_node.metrics import Metrics
 from api_node.outbox import Entry, Outbox, SentTx, Status
+from api_node.sequences import block_of_sequence, in_block
 from client.chain import AsyncChainClient, ChainError, ChainUnreachableError, TxReply, is_pending
 from client.keys import Key
 from client.tx import Signer, build, pack, tx_hash
@@ -210,7 +211,7 @@ class Sender:
             if committed is None:
                 committed = (await self._chain.account(self._key.address)).sequence
             if committed > sent.sequence:
-                self._overtaken(sent)
+                await self._overtaken(sent)
             elif not await self._broadcast_again(sent):
                 break
 
@@ -224,10 +225,21 @@ class Sender:
                 return None
             raise
 
-    def _overtaken(self, sent: SentTx) -> None:
-        """Its sequence is used up: by itself, and the index is behind, or by another one."""
+    async def _overtaken(self, sent: SentTx) -> None:
+        """Its sequence is used up: by itself, and the index is behind, or by another one. The block tells."""
+        try:
+            height = await block_of_sequence(self._chain, self._key.address, sent.sequence, self._height)
+            reply = await in_block(self._chain, height, sent.hash) if height else None
+        except ChainUnreachableError:
+            raise
+        except ChainError as error:
+            log.info("states behind former blocks are not kept, waiting for the index", problem=str(error))
+            height = reply = None
         since = self._missed_since.setdefault(sent.hash, self._height)
-        if self._height >= since + INDEX_LAG_BLOCKS:
+        if reply is not None:
+            with self.outbox.whole():
+                self._landed(sent, reply)
+        elif height or self._height >= since + INDEX_LAG_BLOCKS:
             del self._missed_since[sent.hash]
             with self.outbox.whole():
                 self.outbox.again(self.outbox.of_tx(sent.hash))

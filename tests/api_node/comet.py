@@ -27,6 +27,7 @@ class Comet:
     chain: Chain
     mempool: list[bytes] = field(default_factory=list)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    blocks: dict[int, list[bytes]] = field(default_factory=dict)
     drop: Callable[[bytes], bool] = lambda _: False
     silent: bool = False
     # Transactions are found so many blocks after the one that holds them.
@@ -38,6 +39,7 @@ class Comet:
         """One block with what the mempool holds, which then is checked again."""
         txs, self.mempool = self.mempool, []
         results = self.chain.block(*txs)
+        self.blocks[self.chain.height] = txs
         for raw, result in zip(txs, results, strict=True):
             self.results[digest(raw)] = {
                 "hash": digest(raw),
@@ -114,6 +116,14 @@ class Comet:
             self.mempool.append(raw)
         reply = {"code": checked.code, "codespace": checked.codespace, "log": checked.log}
         return reply | {"hash": digest(raw), "data": ""}
+
+    def on_block(self, height: str) -> dict[str, Any]:
+        txs = [base64.b64encode(raw).decode() for raw in self.blocks.get(int(height), [])]
+        return {"block": {"header": {"height": height}, "data": {"txs": txs}}}
+
+    def on_block_results(self, height: str) -> dict[str, Any]:
+        raws = self.blocks.get(int(height), [])
+        return {"height": height, "txs_results": [self.results[digest(raw)]["tx_result"] for raw in raws]}
 
     def on_tx(self, hash: str, prove: bool) -> dict[str, Any]:  # noqa: A002 - CometBFT's names
         name = base64.b64decode(hash).hex().upper()

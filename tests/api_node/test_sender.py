@@ -43,7 +43,7 @@ def diff(*node_ids: str, model: str = "model/x") -> hardware_pb2.MsgSubmitHardwa
 
 @pytest.fixture
 def comet() -> Comet:
-    chain = Chain(app_state([GenesisParticipant("alice", 10)], [a_model()]))
+    chain = Chain(app_state([GenesisParticipant("alice", 10), GenesisParticipant("bob", 10)], [a_model()]))
     chain.run_to(1)
     return Comet(chain)
 
@@ -481,6 +481,30 @@ async def life(comet: Comet, url: str, path: Path, mortal: Mortal | None) -> boo
 def payment(amount: int) -> bank_tx_pb2.MsgSend:
     coins = [coin_pb2.Coin(denom="nevg", amount=str(amount))]
     return bank_tx_pb2.MsgSend(from_address=ALICE.address, to_address=key_of("bob").address, amount=coins)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_without_an_index_the_blocks_tell_which_transaction_used_a_sequence(
+    comet: Comet, outbox: Outbox, elsewhere: bool
+) -> None:
+    comet.index_lag = 10**6
+    comet.drop = lambda _: elsewhere
+    before = comet.chain.balance("bob")
+    async with sending(comet, outbox) as sender:
+        sender.submit("pay", payment(7))
+        await wait_for(lambda: comet.broadcasts)
+        if elsewhere:
+            # The key is used by somebody else, in the place of a transaction that the mempool lost.
+            comet.chain.must("alice", diff("elsewhere"))
+            comet.drop = lambda _: False
+        for _ in range(5):
+            await block(comet, sender)
+            await asyncio.sleep(0.3)
+        settled = await asyncio.wait_for(sender.outcome("pay"), 5)
+
+    assert settled.status == Status.INCLUDED
+    assert comet.chain.balance("bob") - before == 7
+    assert len(comet.broadcasts) == (2 if elsewhere else 1)
 
 
 @pytest.mark.slow
