@@ -45,3 +45,5 @@ class Intent:
     admits: bool = False
     # The height by which it must be so, 0: none.
     height_deadline: int = 0
+    # Whether its operator wants it so, where the reason alone does not say it.
+    by_operator: bool = False

@@ -321,7 +321,7 @@ class NodeWorker:
             before=_shown(before.status, before.model_id, drains=_drains(before)) if before else "",
             after=_shown(intent.status, intent.model_id, drains=_drains(intent)),
             reason=reason_word(intent.reason) or "",
-            asked_by=ASKERS.get(intent.reason, Asker.CHAIN),
+            asked_by=Asker.OPERATOR if intent.by_operator else ASKERS.get(intent.reason, Asker.CHAIN),
             text=f"by height {intent.height_deadline}" if intent.height_deadline else "",
         )
 

@@ -116,7 +116,7 @@ def _by_operator(view: ChainView, node: NodeFacts, intent: Intent) -> Intent:
     if node.tested and is_free(view, intent):
         return Intent(NodeStatus.MAINTENANCE, reasons_pb2.REASON_UNDER_TEST)
     if node.drained and intent.status == NodeStatus.INFERENCE:
-        return replace(intent, admits=False, reason=reasons_pb2.REASON_DRAINING)
+        return replace(intent, admits=False, reason=reasons_pb2.REASON_DRAINING, by_operator=True)
     return intent
 
 

@@ -221,7 +221,8 @@ async def test_a_test_downloads_loads_infers_and_mines_says_how_long_it_took_and
         *("stop", "inference/prepare", "inference/up", "inference/down", "pow/init/generate", "stop")
     ]
     tested = next(each for each in entries if each["from"] == "test")
-    assert (tested["to"], tested["asked_by"]) == ("pass", "operator")
+    drained = next(each for each in entries if (each["kind"], each["reason"]) == ("intent", "draining"))
+    assert (tested["to"], tested["asked_by"], drained["asked_by"]) == ("pass", "operator", "operator")
 
 
 async def test_a_test_says_of_each_step_why_it_failed_and_goes_on_with_what_it_can(tmp_path: Path) -> None:
