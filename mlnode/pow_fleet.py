@@ -68,6 +68,8 @@ class Fleet:
         self._timeout_s = timeout_s
         self._spread: Spread | None = None
         self._wanted: dict[str, Any] | None = None
+        self._loading = False
+        self._late: list[PowProcess] = []
         self._joining: set[asyncio.Task[None]] = set()
 
     @property
@@ -85,7 +87,12 @@ class Fleet:
         """
         self._wanted = fields
         up = [process for process in self.processes if process.compute.is_ready] or self.processes
-        replies = await asyncio.gather(*(self._load(each, fields) for each in up), return_exceptions=True)
+        self._loading = True
+        try:
+            replies = await asyncio.gather(*(self._load(each, fields) for each in up), return_exceptions=True)
+        finally:
+            self._loading = False
+            late, self._late = self._late, []
         for reply in replies:
             if isinstance(reply, BaseException) and not isinstance(reply, ComputeError):
                 raise reply
@@ -93,6 +100,8 @@ class Fleet:
         if not done:
             self._wanted = None
             raise next(reply for reply in replies if isinstance(reply, ComputeError))
+        for process in late:
+            self.is_ready(process)
         return done[0]
 
     async def _load(self, process: PowProcess, fields: dict[str, Any]) -> Message:
@@ -229,6 +238,9 @@ class Fleet:
 
     def is_ready(self, process: PowProcess) -> None:
         """A process that has (re)started takes part in what the others do."""
+        if self._loading:
+            self._late.append(process)
+            return
         if self._wanted is None or process.loaded or not self.any_loaded:
             return
         task = asyncio.create_task(self._join(process, self._wanted))

@@ -218,8 +218,12 @@ class PowManager:
         log.error("generation failed", device=process.compute.device, problem=message["message"])
         self._fleet.failed(process, message)
         run = self._run
-        if run is not None and run.run_id == message["run_id"] and not self._fleet.any_generating:
-            run.problem = message["message"]
+        if run is not None and run.run_id == message["run_id"]:
+            self._end_if_nobody_generates(run, message["message"])
+
+    def _end_if_nobody_generates(self, run: Run, problem: str) -> None:
+        if self.status == "GENERATING" and not self._fleet.any_generating:
+            run.problem = problem
             run.outbox.close(self._settings.callback_grace_s)
             self.status = "IDLE"
 
@@ -237,6 +241,8 @@ class PowManager:
         for job_id in [job_id for job_id, job in self._jobs.items() if job.process is process]:
             self._on_validated({"job_id": job_id, "error": reason, "verdict": "error"})
         if self._fleet.any_loaded or (self.status == "LOADING" and len(self._fleet.processes) > 1):
+            if self._run:
+                self._end_if_nobody_generates(self._run, reason)
             return
         if self._run:
             self._run.outbox.close(self._settings.callback_grace_s)
