@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from tests.mlnode.service_harness import Service, free_port, wait_for
+from tests.mlnode.service_harness import TINY, Service, free_port, wait_for
 
 TOKEN = "a-secret-token"
 PATHS = ("/v1/models", "/health", "/metrics", "/api/v1/state")
@@ -166,6 +168,83 @@ def test_a_port_of_its_own_serves_openais_side_alone_and_ends_with_the_other(
 
     assert there == {"/v1/models": 200, "/health": 503, "/metrics": 404, "/api/v1/state": 404}
     assert here == {"/v1/models": 404, "/health": 503, "/metrics": 200, "/api/v1/state": 200}
+
+
+@pytest.fixture(scope="module")
+def hasty(start_service: Callable[..., Service], models_dir: Path) -> tuple[Service, str]:
+    """A node of two ports with short deadlines and few connections, and the URL of its inference port."""
+    port = free_port()
+    flags = ("--models-dir", str(models_dir), "--inference-port", str(port), "--request-timeout-s", "1")
+    limits = ("--body-timeout-s", "0.6", "--body-bytes-max", "5000", "--connections-max", "8")
+    service = start_service(*flags, *limits, "--drain-timeout-s", "1")
+    service.wait_ready()
+    service.up()
+    return service, f"http://127.0.0.1:{port}"
+
+
+def is_well(url: str) -> bool:
+    return httpx2.get(f"{url}/health", trust_env=False, timeout=10).status_code == 200
+
+
+def endless(*, stream: bool) -> dict[str, Any]:
+    message = {"role": "user", "content": "tell"}
+    return {"model": TINY, "messages": [message], "max_tokens": 4000, "temperature": 0, "stream": stream}
+
+
+def test_an_answer_that_takes_too_long_is_ended_whole_or_streamed_and_its_place_is_free(
+    hasty: tuple[Service, str],
+) -> None:
+    service, url = hasty
+    started = time.monotonic()
+
+    with httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
+        whole = client.post("/v1/chat/completions", json=endless(stream=False))
+        with (
+            pytest.raises(httpx2.RemoteProtocolError),
+            client.stream("POST", "/v1/chat/completions", json=endless(stream=True)) as response,
+        ):
+            for _ in response.iter_lines():
+                pass
+
+    assert whole.status_code == 504
+    assert "within 1 s" in whole.json()["error"]["message"]
+    assert time.monotonic() - started < 15
+    wait_for(lambda: service.state()["requests_in_flight"] == 0)
+
+
+def test_slow_and_greedy_clients_are_ended_at_the_inference_port_too(hasty: tuple[Service, str]) -> None:
+    port = int(hasty[1].rpartition(":")[2])
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        silent, dripping, late, large = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(4)
+        )
+        dripping.sendall(head)
+        late.sendall(head + b"Content-Length: 9\r\n\r\n1")
+        large.sendall(head + b"Content-Length: 5001\r\n\r\n")
+        answers = [until_closed(each) for each in (silent, dripping, late, large)]
+
+    assert answers[:2] == [b"", b""]
+    assert answers[2].startswith(b"HTTP/1.1 408")
+    assert answers[3].startswith(b"HTTP/1.1 413")
+    assert time.monotonic() - started < 5
+
+
+def test_more_connections_than_allowed_are_told_to_come_again_at_each_port(
+    hasty: tuple[Service, str],
+) -> None:
+    for url in (hasty[0].url, hasty[1]):
+        port = int(url.rpartition(":")[2])
+        with contextlib.ExitStack() as stack:
+            for _ in range(9):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            time.sleep(0.1)
+
+            refused = httpx2.get(f"{url}/health", trust_env=False, timeout=10)
+
+        assert refused.status_code == 503
+        wait_for(partial(is_well, url))
 
 
 def test_a_port_that_is_taken_ends_the_service_with_a_word(guarded: Service) -> None:
