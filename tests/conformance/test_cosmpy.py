@@ -26,13 +26,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
 
 @pytest.fixture(params=["grpc", "rest"])
 def ledger(request: pytest.FixtureRequest, node: NodeProcess) -> Any:
+    return ledger_of(node, request.param)
+
+
+def ledger_of(node: NodeProcess, transport: str) -> Any:
     from cosmpy.aerial.client import LedgerClient
     from cosmpy.aerial.config import NetworkConfig
 
-    port = getattr(node.info.ports, request.param)
+    port = getattr(node.info.ports, transport)
     config = NetworkConfig(
         chain_id=CHAIN_ID,
-        url=f"{request.param}+http://127.0.0.1:{port}",
+        url=f"{transport}+http://127.0.0.1:{port}",
         fee_minimum_gas_price=GAS_PRICE_MICRO / 10**6,
         fee_denomination=DENOM,
         staking_denomination=DENOM,
@@ -263,3 +267,81 @@ def test_the_status_of_the_node_is_that_of_its_last_block(node: NodeProcess) -> 
     assert status.app_hash.hex().upper() == header["app_hash"]
     assert status.validator_hash.hex().upper() == header["validators_hash"]
     assert status.earliest_store_height == 1
+
+
+def delivered(ledger: Any, name: str, *messages: Any) -> Any:
+    """What became of messages that cosmpy signed and sent."""
+    from cosmpy.aerial.exceptions import BroadcastError
+    from cosmpy.aerial.tx import SigningCfg, Transaction, TxFee
+
+    sender = wallet(name)
+    account = ledger.query_account(sender.address())
+    tx = Transaction()
+    for message in messages:
+        tx.add_message(message)
+    fee = TxFee(amount=f"400{DENOM}", gas_limit=400_000)
+    tx.seal(SigningCfg.direct(sender.public_key(), account.sequence), fee=fee)
+    tx.sign(sender.signer(), CHAIN_ID, account.number)
+    sent = ledger.broadcast_tx(tx.complete())
+    try:
+        sent.wait_to_complete()
+    except BroadcastError:
+        return ledger.query_tx(sent.tx_hash)
+    return sent.response
+
+
+def test_two_messages_happen_together_or_not_at_all(ledger: Any) -> None:
+    from cosmpy.aerial.client.bank import create_bank_send_msg
+
+    alice, dave = wallet("alice").address(), wallet("dave").address()
+    before = ledger.query_bank_balance(dave, DENOM)
+    good = create_bank_send_msg(alice, dave, 3, DENOM)
+
+    failed = delivered(ledger, "alice", good, create_bank_send_msg(alice, dave, 10 * FUNDS, DENOM))
+    both = delivered(ledger, "alice", good, good)
+
+    assert failed.code == 5
+    assert both.code == 0
+    assert ledger.query_bank_balance(dave, DENOM) - before == 6
+
+
+def test_a_message_of_our_own_is_signed_and_runs(node: NodeProcess) -> None:
+    from protocol.gen.evergrid.hardware.v1 import hardware_pb2
+
+    ledger = ledger_of(node, "grpc")
+    creator = str(wallet("bob").address())
+    message = hardware_pb2.MsgSubmitNewParticipant(creator=creator, url="http://bob.example:9000")
+
+    assert delivered(ledger, "bob", message).code == 0
+
+
+def test_a_proposal_of_gov_v1_is_submitted_voted_on_and_tallied(node: NodeProcess) -> None:
+    from cosmpy.protos.cosmos.base.v1beta1.coin_pb2 import Coin
+    from cosmpy.protos.cosmos.gov.v1 import gov_pb2, query_pb2, tx_pb2
+
+    ledger = ledger_of(node, "grpc")
+    alice = str(wallet("alice").address())
+    deposit = [Coin(denom=DENOM, amount="10000000")]
+    proposal = tx_pb2.MsgSubmitProposal(
+        initial_deposit=deposit, proposer=alice, metadata="text", title="A text", summary="To be voted on"
+    )
+    submitted = delivered(ledger, "alice", proposal)
+    number = int(submitted.events["submit_proposal"].get("proposal_id") or 1)
+    vote = tx_pb2.MsgVote(proposal_id=number, voter=alice, option=gov_pb2.VOTE_OPTION_YES)
+
+    voted = delivered(ledger, "alice", vote)
+
+    gov = stub(node, "cosmos.gov.v1.query")
+    votes = gov.Votes(query_pb2.QueryVotesRequest(proposal_id=number)).votes
+    tally = gov.TallyResult(query_pb2.QueryTallyResultRequest(proposal_id=number)).tally
+    assert (submitted.code, voted.code) == (0, 0)
+    assert [(each.voter, each.options[0].option) for each in votes] == [(alice, gov_pb2.VOTE_OPTION_YES)]
+    # Alice has no share in the computing, so her vote weighs nothing.
+    assert tally.yes_count == "0"
+
+
+def test_validators_and_stakes_are_asked_for_as_anywhere(ledger: Any) -> None:
+    summary = ledger.query_staking_summary(wallet("alice").address())
+
+    assert (summary.total_staked, summary.total_rewards, summary.total_unbonding) == (0, 0, 0)
+    assert ledger.query_validators() == []
