@@ -112,7 +112,8 @@ def claims(only: list[str], path: Path, *, quick: bool) -> None:
 
 def rates(path: Path, *, quick: bool) -> None:
     """Rates by preset, dtype and device, and the seconds of switches of a real node."""
-    found = speed.measure(quick=quick)
+    found: dict[str, Any] = {"machine": machine()}
+    found |= speed.measure(quick=quick)
     found |= {"switches": stages.switches(1 if quick else 5, "tiny" if quick else "small")}
     _keep(path, found)
     print(report.speed_table(found))
@@ -122,7 +123,7 @@ def rates(path: Path, *, quick: bool) -> None:
 
 def memory(path: Path, minutes: float) -> None:
     """Resident memory of a node's two processes over alternating stages."""
-    found = stages.memory(minutes)
+    found = {"machine": machine()} | stages.memory(minutes)
     _keep(path, found)
     print(f"{found['rounds']} rounds in {minutes:g} minutes")
     print(_table([{"process": name} | found[name] for name in stages.PROCESSES]))
@@ -133,7 +134,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _keep(path: Path, found: dict[str, Any]) -> None:
-    path.write_text(json.dumps(found | {"machine": machine()}, indent=1) + "\n")
+    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def main(argv: list[str]) -> None:
