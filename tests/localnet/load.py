@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
+import openai
 
 PAUSE_S = 0.4
 TIMEOUT_S = 30.0
@@ -34,7 +34,8 @@ class Asked:
 class Load(AbstractContextManager["Load"]):
     """One client for each API node, model and way of asking, each with one request at a time.
 
-    With `fail_over` a client turns to the other API nodes where one does not answer.
+    Each is the unmodified client `openai`, told to try nothing again. With `fail_over` it does
+    as by default, and turns to the other API nodes then.
     """
 
     def __init__(
@@ -74,54 +75,52 @@ class Load(AbstractContextManager["Load"]):
         return [each for each in self.asked if each.wrong]
 
     def _client(self, api: int, model: str, stream: bool) -> None:
-        with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as http:
+        clients = [self._connect(step % len(self._apis)) for step in range(api, api + len(self._apis))]
+        with ExitStack() as held:
+            for client in clients:
+                held.enter_context(client)
             for number in count():
                 if self._over.wait(PAUSE_S):
                     return
-                self.asked.append(self._ask(http, api, model, number, stream=stream))
+                height, begun = self._height(), time.monotonic()
+                wrong = self._ask(clients if self._fail_over else clients[:1], model, number, stream=stream)
+                self.asked.append(Asked(api, model, stream, height, time.monotonic() - begun, wrong))
 
-    def _ask(self, http: httpx2.Client, api: int, model: str, number: int, *, stream: bool) -> Asked:
-        height, begun = self._height(), time.monotonic()
-        order = [(api + step) % len(self._apis) for step in range(len(self._apis) if self._fail_over else 1)]
-        wrong = ""
-        for to in order:
-            try:
-                wrong = self._once(http, to, model, number, stream=stream)
-            except httpx2.HTTPError as error:
-                wrong = f"{type(error).__name__}: {error}"
-            if not wrong:
-                break
-        return Asked(api, model, stream, height, time.monotonic() - begun, wrong)
-
-    def _once(self, http: httpx2.Client, to: int, model: str, number: int, *, stream: bool) -> str:
-        """What is wrong with one API node's answer."""
-        api = self._apis[to]
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": f"Hello {number}"}],
-            "max_tokens": MAX_TOKENS,
-            "stream": stream,
-        }
-        reply = http.post(
-            f"{api['public']}/v1/chat/completions",
-            json=body,
-            headers={"Authorization": f"Bearer {api['api_key']}"},
+    def _connect(self, api: int) -> openai.OpenAI:
+        facts = self._apis[api]
+        return openai.OpenAI(
+            base_url=f"{facts['public']}/v1",
+            api_key=facts["api_key"],
+            timeout=TIMEOUT_S,
+            max_retries=openai.DEFAULT_MAX_RETRIES if self._fail_over else 0,
         )
-        if reply.status_code != 200:
-            return f"HTTP {reply.status_code}: {reply.text[:300]}"
-        return _wrong_stream(reply.text) if stream else _wrong_body(reply.json())
+
+    @staticmethod
+    def _ask(clients: Sequence[openai.OpenAI], model: str, number: int, *, stream: bool) -> str:
+        """What is wrong with the answers of all of them; empty where one is whole."""
+        wrong = []
+        for client in clients:
+            try:
+                reason = _finish_reason(client, model, f"Hello {number}", stream=stream)
+            except (openai.OpenAIError, httpx2.HTTPError) as error:
+                wrong.append(f"{type(error).__name__}: {error}")
+                continue
+            if reason in {"stop", "length"}:
+                return ""
+            wrong.append(f"ended with {reason}")
+        return "; then ".join(wrong)
 
 
-def _wrong_body(body: Any) -> str:
-    ended = (
-        body["choices"][0]["finish_reason"] in {"stop", "length"} and body["usage"]["completion_tokens"] > 0
+def _finish_reason(client: openai.OpenAI, model: str, text: str, *, stream: bool) -> str | None:
+    """Why an answer ended; None where its last piece never came."""
+    messages: list[Any] = [{"role": "user", "content": text}]
+    if not stream:
+        whole = client.chat.completions.create(model=model, messages=messages, max_tokens=MAX_TOKENS)
+        return whole.choices[0].finish_reason
+    reason = None
+    pieces = client.chat.completions.create(
+        model=model, messages=messages, max_tokens=MAX_TOKENS, stream=True
     )
-    return "" if ended else f"incomplete: {json.dumps(body)[:300]}"
-
-
-def _wrong_stream(text: str) -> str:
-    lines = [line.removeprefix("data: ") for line in text.splitlines() if line]
-    if not lines or lines[-1] != "[DONE]":
-        return f"broken off: {text[-300:]}"
-    reasons = [each["choices"][0]["finish_reason"] for each in map(json.loads, lines[:-1]) if each["choices"]]
-    return "" if reasons and reasons[-1] in {"stop", "length"} else f"incomplete: {text[-300:]}"
+    for piece in pieces:
+        reason = piece.choices[0].finish_reason or reason
+    return reason

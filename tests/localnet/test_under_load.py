@@ -1,7 +1,9 @@
-"""Epochs under constant load: no request is lost where stages change."""
+"""Epochs under constant load: no request is lost where stages change, nor where a process dies."""
 
 from __future__ import annotations
 
+import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.localnet_ports import base_port_free
+from cli.localnet_run import height_of
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
 from tests.localnet.commands import evergrid, output_of
 from tests.localnet.load import Asked, Load
@@ -18,6 +21,8 @@ pytestmark = [pytest.mark.localnet, pytest.mark.xdist_group("localnet"), pytest.
 
 VALIDATORS, NODES, EPOCHS = 2, 4, 3
 EPOCHS_WAIT_S = 300.0
+# Long enough for a block.
+BLOCKS_S = 2.5
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,18 @@ def state(net: Net) -> epochs_pb2.QueryEpochInfoResponse:
 
 def epoch(net: Net) -> int:
     return int(state(net).state.epoch_effective)
+
+
+def is_well(net: Net) -> bool:
+    """Whether both chains go on and each node does what it should."""
+    before = [height_of(each["rpc"]) for each in net.shown["validators"]]
+    if not all(before) or not all(map(net.is_up, range(VALIDATORS))):
+        return False
+    states = [state for who in range(VALIDATORS) for state in net.status(who)["nodes"].values()]
+    time.sleep(BLOCKS_S)
+    after = [height_of(each["rpc"]) for each in net.shown["validators"]]
+    there = all(state["current_status"] == state["intended_status"] for state in states)
+    return there and all(now > then for then, now in zip(before, after, strict=True))
 
 
 def told(asked: list[Asked]) -> str:
@@ -75,3 +92,25 @@ def test_each_node_mined_and_served_in_those_epochs(net: Net) -> None:
 
     assert set(seen) == set(net.mlnode_urls)
     assert all(all(weights) for weights in seen.values()), seen
+
+
+def test_no_client_is_left_alone_while_processes_are_killed_at_random(net: Net) -> None:
+    draw = random.Random(7)
+    victims = ["api-1", "node-3", "chain-2", "api-2", "node-2", "chain-1"]
+    draw.shuffle(victims)
+    first = epoch(net)
+
+    with Load(net.shown["apis"], net.shown["models"], lambda: net.height, fail_over=True) as load:
+        for victim in victims:
+            time.sleep(draw.uniform(1, 8))
+            names = [victim, victim.replace("chain", "cometbft")] if "chain" in victim else [victim]
+            for name in names:
+                net.kill(name)
+            time.sleep(draw.uniform(1, 3))
+            for name in names:
+                net.start(name)
+            net.until(f"everybody after the death of {victim}", lambda: is_well(net), 90)
+        net.until("two epochs", lambda: epoch(net) >= first + 2, EPOCHS_WAIT_S)
+
+    assert len(load.asked) > 200
+    assert not load.failed, told(load.failed)
