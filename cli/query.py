@@ -32,6 +32,10 @@ MODULES = {
         "Who serves during Proof of Compute, throughput.",
     ),
     "inference": ("protocol.gen.evergrid.inference.v1.inference_pb2", "Inferences, prices, executors."),
+    "staking": (
+        "protocol.gen.cosmos.staking.v1beta1.query_pb2",
+        "Participants with voting power, as wallets and explorers ask for validators.",
+    ),
     "explain": ("protocol.gen.evergrid.explain.v1.explain_pb2", "Why the chain decided as it did."),
     "maintenance": ("protocol.gen.evergrid.maintenance.v1.maintenance_pb2", "Announced downtime."),
     "rewards": ("protocol.gen.evergrid.rewards.v1.rewards_pb2", "Settlements and emission."),
