@@ -73,7 +73,7 @@ def load(outbox: Outbox) -> KeptData | None:
         )
         return KeptData(int(fields["height"]), bool(fields["in_poc"]), data)
     except (ValueError, KeyError, TypeError, AttributeError, DecodeError, binascii.Error) as error:
-        log.info("epoch data on disk cannot be read, waiting for the chain", problem=str(error))
+        log.info("epoch data on disk cannot be read", reason="no_epoch_data", problem=str(error))
         return None
 
 

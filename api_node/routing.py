@@ -129,7 +129,8 @@ class Router:
         try:
             executors = await self.executors(model_id)
         except ChainError as error:
-            log.info("waiting for the chain", reason="chain_unreachable", problem=str(error))
+            problem = str(error)
+            log.info("waiting for the chain", reason="chain_unreachable", problem=problem, retry_s=POLL_S)
             return None, reasons_pb2.REASON_CHAIN_UNREACHABLE
         reason = reasons_pb2.REASON_NO_SLOT_IN_FORCE
         for executor in self._ordered(executors):
@@ -151,10 +152,7 @@ class Router:
 
     async def executors(self, model_id: str) -> list[inference_pb2.Executor]:
         """Who may serve a model in the next block; raises ApiError, or ChainError where nobody knows."""
-        view = self._orchestrator.view
-        if view is None:
-            text = f"this node waits for the chain: {self._orchestrator.problem}"
-            raise unavailable(text, reasons_pb2.REASON_CHAIN_UNREACHABLE)
+        view = await self._view()
         if not view.effective.models:
             raise unavailable("no epoch with models has begun yet", reasons_pb2.REASON_NO_EPOCH_DATA)
         grace = max(0, view.params.inference.slot_grace - 1)
@@ -168,6 +166,16 @@ class Router:
             text = f"{model_id} is no model of epoch {view.effective.epoch_index}; those are {served}"
             raise ApiError(404, text, code="model_not_found") from error
         return routable(answer.executors, await self._windows(), view.height + 1, drain_blocks(view.params))
+
+    async def _view(self) -> ChainView:
+        """The chain as it is; a node that has just started waits for it as long as a request may."""
+        until = time.monotonic() + self._settings.queue_wait_s
+        while (view := self._orchestrator.view) is None:
+            if time.monotonic() >= until:
+                text = f"this node waits for the chain: {self._orchestrator.problem}"
+                raise unavailable(text, reasons_pb2.REASON_CHAIN_UNREACHABLE)
+            await asyncio.sleep(POLL_S)
+        return view
 
     async def _windows(self) -> list[maintenance_pb2.MaintenanceWindow]:
         """What all participants have announced, asked once for each height."""

@@ -193,6 +193,27 @@ async def test_a_request_waits_while_its_model_is_loaded(tmp_path: Path) -> None
     assert reply.status_code == 200
 
 
+async def test_a_request_waits_for_the_first_view_of_a_node_that_has_just_started(tmp_path: Path) -> None:
+    async with alone(tmp_path, FakeMLNode(), queue_wait_s=10.0) as (comet, running):
+        running.node.orchestrator.view = None
+        waiting = asyncio.create_task(running.chat(X))
+        await asyncio.sleep(0.5)
+        is_waiting = not waiting.done()
+        await comet.block()
+        reply = await waiting
+
+    assert is_waiting
+    assert reply.status_code == 200, reply.text
+
+
+async def test_a_request_does_not_wait_for_ever_for_a_first_view(tmp_path: Path) -> None:
+    async with alone(tmp_path, FakeMLNode(), queue_wait_s=0.5) as (_comet, running):
+        running.node.orchestrator.view = None
+        reply = await running.chat(X)
+
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "chain_unreachable")
+
+
 async def test_a_full_queue_refuses_with_429_a_reason_and_a_time(tmp_path: Path) -> None:
     async with alone(tmp_path, FakeMLNode(), queue_places_max=2, queue_wait_s=1.0) as (_comet, running):
         replies = await asyncio.gather(*(running.chat(Y) for _ in range(4)))
