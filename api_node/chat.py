@@ -44,6 +44,8 @@ class _Job:
     max_tokens: int
     escrow: int
     payer: Payer
+    # Under which the escrow is held from the moment at which it was found to be there.
+    hold_id: str
 
 
 class TransferAgent:
@@ -100,8 +102,7 @@ class TransferAgent:
             # Only models of the epoch are a label: this refuses all others.
             await self.router.executors(requests[0].model_id)
             watch.model_id = requests[0].model_id
-            jobs = await self._paid(requests, raw, payer or Payer(self._address))
-            reply = await self._serve_all(jobs)
+            reply = await self._serve_all(await self._paid(requests, raw, payer or Payer(self._address)))
         except ApiError as error:
             watch.end(str(error.status), error.code)
             raise
@@ -131,7 +132,11 @@ class TransferAgent:
             most = min(request.max_tokens, left) if price else request.max_tokens
             # A signed body goes on as it is: its hash is what was signed.
             body = raw if payer.is_requester else executor_body(request, most)
-            jobs.append(_Job(request, body, most, (request.prompt_tokens + most) * price, payer))
+            escrow = (request.prompt_tokens + most) * price
+            jobs.append(_Job(request, body, most, escrow, payer, uuid.uuid4().hex))
+        # Nothing is awaited since the balance was read: who comes at the same time finds less.
+        for job in jobs:
+            self.purse.hold(job.hold_id, payer.address, job.escrow)
         return jobs
 
     # execution
@@ -144,7 +149,11 @@ class TransferAgent:
         except asyncio.CancelledError:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             raise
+        finally:
+            for job in jobs:
+                self.purse.let_go(job.hold_id)
         replies = []
         for result in results:
             if isinstance(result, BaseException):
@@ -169,7 +178,7 @@ class TransferAgent:
             job.request.path,
         )
         start = self._start(job, call, executor.participant)
-        start.hold(job.payer.address, job.escrow)
+        start.begin()
         try:
             if node is not None:
                 reply = await self._executor.run_on(node, call)
@@ -202,7 +211,8 @@ class TransferAgent:
             request_timestamp=payer.timestamp_ns,
             requester_signature=payer.signature,
         )
-        return Start(self._sender, self.purse, message, view.height + view.params.inference.expiration)
+        deadline = view.height + view.params.inference.expiration
+        return Start(self._sender, self.purse, message, deadline, job.hold_id)
 
     async def _hand_over(self, call: ChatCall, executor: inference_pb2.Executor) -> Reply:
         def on_end(outcome: Outcome | None) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -18,8 +17,6 @@ from protocol.gen.evergrid.inference.v1 import inference_pb2
 R = TypeVar("R", bound=Message)
 
 REMEMBERED_MAX = 10_000
-# Longer than any start is held back.
-HELD_S = 30.0
 
 
 class LatestAnswers:
@@ -51,8 +48,8 @@ class LatestAnswers:
 class _Held:
     account: str
     amount: int
-    key: str
-    until: float
+    # Of the message which carries it; empty while none does.
+    key: str = ""
 
 
 class Purse:
@@ -80,25 +77,31 @@ class Purse:
         held = sum(each.amount for each in self._held.values() if each.account == account)
         return max(0, int(answer.balance.amount or "0") - held)
 
-    def hold(self, inference_id: str, account: str, amount: int, key: str) -> None:
-        """An escrow is on its way, in the message with this key."""
+    def hold(self, hold_id: str, account: str, amount: int) -> None:
+        """An escrow that a request is going to need, until a message carries it or it is let go."""
         if amount:
-            self._held[inference_id] = _Held(account, amount, key, time.monotonic() + HELD_S)
+            self._held[hold_id] = _Held(account, amount)
 
-    def let_go(self, inference_id: str) -> None:
-        """It was taken back."""
-        self._held.pop(inference_id, None)
+    def bind(self, hold_id: str, key: str) -> None:
+        """The message with this key carries it from now on; empty: none does any more."""
+        if held := self._held.get(hold_id):
+            self._held[hold_id] = replace(held, key=key)
+
+    def let_go(self, hold_id: str) -> None:
+        """The request has ended; what a message carries stays held until a block has it."""
+        held = self._held.get(hold_id)
+        if held is not None and not held.key:
+            del self._held[hold_id]
 
     def on_height(self, height: int) -> None:
         """Forgets escrows that the balances of this height show, and those that never will be."""
         self._held = {name: each for name, each in self._held.items() if self._is_coming(each, height)}
 
     def _is_coming(self, held: _Held, height: int) -> bool:
+        if not held.key:
+            return True
         entry = self._outbox.get(held.key)
-        if entry is None:
-            # The start of a signed request is queued later.
-            return time.monotonic() < held.until
-        if entry.status in {Status.FAILED, Status.EXPIRED}:
+        if entry is None or entry.status in {Status.FAILED, Status.EXPIRED}:
             return False
         return entry.status != Status.INCLUDED or entry.height > height
 

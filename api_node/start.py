@@ -32,12 +32,18 @@ class Start:
     """One start. That of a signed request waits until it is clear who executes it: it is good for one."""
 
     def __init__(
-        self, sender: Sender, purse: Purse, message: inference_pb2.MsgStartInference, deadline: int
+        self,
+        sender: Sender,
+        purse: Purse,
+        message: inference_pb2.MsgStartInference,
+        deadline: int,
+        hold_id: str,
     ) -> None:
         self._sender = sender
         self._purse = purse
         self._message = message
         self._deadline = deadline
+        self._hold_id = hold_id
         self._timer: asyncio.TimerHandle | None = None
         self._is_submitted = False
 
@@ -46,9 +52,8 @@ class Start:
         """That of the message among those which wait."""
         return f"start/{self._message.inference_id}"
 
-    def hold(self, account: str, escrow: int) -> None:
+    def begin(self) -> None:
         """Sends it at the first byte of the answer, or once the executor has had time to refuse."""
-        self._purse.hold(self._message.inference_id, account, escrow, self.key)
         if self._message.requester_signature:
             self._timer = asyncio.get_running_loop().call_later(HOLD_S, self.submit)
         else:
@@ -60,6 +65,7 @@ class Start:
             self._timer.cancel()
         if not self._is_submitted:
             self._is_submitted = True
+            self._purse.bind(self._hold_id, self.key)
             self._sender.submit(self.key, self._message, self._deadline)
 
     def take_back(self) -> bool:
@@ -68,5 +74,5 @@ class Start:
             self._timer.cancel()
         if self._is_submitted and not self._sender.withdraw(self.key):
             return False
-        self._purse.let_go(self._message.inference_id)
+        self._purse.bind(self._hold_id, "")
         return True

@@ -6,6 +6,7 @@ Its queue and its leaves are real and on disk, and so are all its decisions; onl
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ from tests.chain import key_of
 KEY = key_of("alice")
 BOB_KEY = b"\x02" + b"b" * 32
 BOB_NONCES = 30
+# Far beyond what any event takes.
+REST_S = 10.0
 CALLBACKS = "http://127.0.0.1:9100"
 
 
@@ -162,8 +165,10 @@ class Life:
 
     async def _settle(self) -> None:
         """Until nothing is left to do before the next event."""
-        for _ in range(10_000):
-            await asyncio.sleep(0)
+        end = time.monotonic() + REST_S
+        while time.monotonic() < end:
+            # What threads do for it takes its time.
+            await asyncio.sleep(0.0005)
             if not self._is_busy():
                 return
         raise AssertionError("it does not come to rest")
