@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
 EXIT_BROKEN = 1
 EXIT_INTERRUPTED = 130
+
+
+# Its base, passing through an exec (each import of a dataclass is one), makes `python -m` end by SIGINT
+# instead of with the exit code, however it is caught.
+class Interrupted(KeyboardInterrupt):
+    """The demo was asked to end."""
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Handles a signal; raises Interrupted."""
+    raise Interrupted
 
 
 @click.command()
@@ -41,7 +53,7 @@ def demo(session: Session, *, epochs: int, keep: bool, plain: bool) -> None:
     home = Path(given).expanduser().absolute() if given else demo_stage.fresh_home(CACHE / "demo")
     # A polite end is an interruption too; and a shell's background job would ignore SIGINT otherwise.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
     try:
         kept = demo_stage.play(home, CACHE / "models", epochs=epochs, keep=keep, plain=plain)
     except KeyboardInterrupt:
