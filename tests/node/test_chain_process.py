@@ -74,14 +74,17 @@ def test_a_node_stops_cleanly_and_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_metrics_of_the_chain_and_of_comet_are_served(tmp_path: Path) -> None:
     info = make_home(tmp_path / "home")
     with running(info) as node:
-        node.wait_for_height(2)
+        # CometBFT tells of a block before the application has run it.
+        node.wait_for_height(3)
         texts = []
         for port in (info.ports.metrics, info.ports.comet_metrics):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as reply:
                 texts.append(reply.read().decode())
 
     chain, comet = texts
-    assert re.search(r"^evergrid_block_height [2-9]", chain, re.MULTILINE)
+    height = re.search(r"^evergrid_block_height (\d+)", chain, re.MULTILINE)
+    assert height is not None
+    assert int(height[1]) >= 2
     assert 'evergrid_epoch_stage{stage="inference"} 1.0' in chain
     assert "evergrid_abci_duration_seconds_bucket" in chain
     assert re.search(r"^cometbft_consensus_height\{", comet, re.MULTILINE)
