@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abci_app.kernel.errors import InsufficientFee, TxError
-from abci_app.modules import auth, authz, bank, epochs, hardware
+from abci_app.modules import auth, authz, bank, epochs, feegrant, hardware
 from protocol.gen.cosmos.authz.v1beta1.tx_pb2 import MsgExec
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def _free_creators(ctx: Context, tx: Tx) -> list[str]:
 
 
 def deduct_fee(ctx: Context, tx: Tx) -> None:
-    """Takes the fee, unless it is waived."""
+    """Takes the fee from its payer or granter; whether it is enough does not matter where it is waived."""
     try:
-        bank.deduct_fee(ctx, tx, fee_waived(ctx, tx))
+        bank.deduct_fee(ctx, tx, fee_waived(ctx, tx), feegrant.payer_of)
     except InsufficientFee as error:
         if tx.gas_limit > FREE_GAS_MAX and error.args:
             limit = f"protocol messages are free up to a gas limit of {FREE_GAS_MAX}, this is {tx.gas_limit}"

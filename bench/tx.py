@@ -18,7 +18,7 @@ from abci_app.kernel.kv import Overlay
 from abci_app.kernel.store import MemoryStore
 from abci_app.kernel.strict import Walker
 from abci_app.kernel.tx import Tx, decode, sign_bytes
-from abci_app.modules import auth, bank
+from abci_app.modules import auth, bank, feegrant
 from abci_app.modules.auth import signatures
 from protocol import address
 from protocol.gen.cosmos.bank.v1beta1 import genesis_pb2
@@ -96,7 +96,7 @@ def contexts(store: MemoryStore, mode: Mode) -> Iterator[Context]:
 def ante(ctx: Context, tx: Tx) -> None:
     for step in auth.ANTE_BEFORE_FEE:
         step(ctx, tx)
-    bank.deduct_fee(ctx, tx, waived=False)
+    bank.deduct_fee(ctx, tx, waived=False, payer_of=feegrant.payer_of)
     for step in auth.ANTE_AFTER_FEE:
         step(ctx, tx)
 

@@ -21,6 +21,7 @@ M = TypeVar("M", bound="Message")
 MSG_FILES = (
     "cosmos.authz.v1beta1.tx_pb2",
     "cosmos.bank.v1beta1.tx_pb2",
+    "cosmos.feegrant.v1beta1.tx_pb2",
     "cosmos.gov.v1.tx_pb2",
     "cosmos.upgrade.v1beta1.tx_pb2",
     "evergrid.collateral.v1.collateral_pb2",
@@ -35,6 +36,7 @@ MSG_FILES = (
 _OTHER_FILES = (
     "cosmos.auth.v1beta1.auth_pb2",
     "cosmos.authz.v1beta1.authz_pb2",
+    "cosmos.feegrant.v1beta1.feegrant_pb2",
     "cosmos.crypto.secp256k1.keys_pb2",
     "cosmos.crypto.ed25519.keys_pb2",
 )

@@ -31,11 +31,15 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Fee:
-    """Gas limit and what is paid; an empty amount pays nothing."""
+    """Gas limit and what is paid; an empty amount pays nothing.
+
+    `granter` is the account whose allowance pays; empty: the first signer pays itself.
+    """
 
     gas_limit: int
     amount: str = ""
     denom: str = ""
+    granter: str = ""
 
 
 def pack(message: Message) -> Any:
@@ -68,7 +72,7 @@ def build(
     amount = [Coin(denom=fee.denom, amount=fee.amount)] if fee.amount not in {"", "0"} else []
     auth_info = tx_pb2.AuthInfo(
         signer_infos=[signer_info(signer) for signer in signers],
-        fee=tx_pb2.Fee(amount=amount, gas_limit=fee.gas_limit),
+        fee=tx_pb2.Fee(amount=amount, gas_limit=fee.gas_limit, granter=fee.granter),
     )
     body_bytes = body.SerializeToString(deterministic=True)
     auth_info_bytes = auth_info.SerializeToString(deterministic=True)

@@ -233,15 +233,16 @@ class Chain:
         while self.height < height:
             self.block()
 
-    def sign(self, name: str, *messages: Message, gas: int = 10**8, fee: int = 0) -> bytes:
-        """A transaction of one signer with its next sequence."""
+    def sign(
+        self, name: str, *messages: Message, gas: int = 10**8, fee: int = 0, granter: str = ""
+    ) -> bytes:
+        """A transaction of one signer with its next sequence; `granter`: the address that pays the fee."""
         key = key_of(name)
         number = self.account_number(name)
         sequence = self._sequences.get(name, self.sequence(name))
         self._sequences[name] = sequence + 1
-        return build(
-            messages, [Signer(key, number, sequence)], self.chain_id, Fee(gas, str(fee) if fee else "", DENOM)
-        )
+        offered = Fee(gas, str(fee) if fee else "", DENOM, granter)
+        return build(messages, [Signer(key, number, sequence)], self.chain_id, offered)
 
     def deliver(self, name: str, *messages: Message, **options: Any) -> abci.ExecTxResult:
         """Signs, puts into a block of its own, and returns the result."""

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from abci_app.kernel.context import Block, Context, Gas, Mode
 from abci_app.kernel.kv import Overlay
 from abci_app.kernel.tx import Tx, decode
-from abci_app.modules import auth, bank
+from abci_app.modules import auth, bank, feegrant
 from protocol import address as addresses
 from protocol.gen.cosmos.bank.v1beta1 import genesis_pb2 as bank_genesis
 from protocol.gen.cosmos.bank.v1beta1 import tx_pb2 as bank_tx
@@ -200,7 +200,7 @@ def ante(ctx: Context, raw: bytes, *, mode: Mode = Mode.DELIVER, waived: bool = 
     ctx.mode = mode
     for step in auth.ANTE_BEFORE_FEE:
         step(ctx, tx)
-    bank.deduct_fee(ctx, tx, waived)
+    bank.deduct_fee(ctx, tx, waived, feegrant.payer_of)
     for step in auth.ANTE_AFTER_FEE:
         step(ctx, tx)
     return tx

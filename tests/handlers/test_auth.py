@@ -232,10 +232,18 @@ REFUSED: dict[str, tuple[Callable[[], bytes], int, str]] = {
         13,
         "invalid fee amount: duplicate denom: nevg: insufficient fee",
     ),
-    "a fee granter": (
+    "a fee granter that grants nothing": (
         lambda: with_auth_info(lambda info: setattr(info.fee, "granter", BOB.address)),
-        37,
-        "fee grants are not supported: feature not supported",
+        38,
+        f"{BOB.address} does not allow to pay fees for {ALICE.address}: fee-grant not found: not found",
+    ),
+    "a fee granter that is no address": (
+        lambda: with_auth_info(lambda info: setattr(info.fee, "granter", "bob\0")),
+        7,
+        (
+            "invalid fee granter address: decoding bech32 failed: "
+            "invalid character or separator: invalid address"
+        ),
     ),
     "another's key": (
         lambda: with_key(pack(keys_pb2.PubKey(key=BOB.public))),

@@ -63,6 +63,7 @@ COUNTS = {
     "time": {
         "auth/unordered",
         "authz/expirations",
+        "feegrant/expirations",
         "gov/deposit_ends",
         "gov/voting_ends",
         "inference/requests_used",

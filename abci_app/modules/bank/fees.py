@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from abci_app.kernel.context import Mode
-from abci_app.kernel.errors import InsufficientFee, InsufficientFunds, NotSupported, UnknownAddress
+from abci_app.kernel.errors import InsufficientFee, InsufficientFunds, UnknownAddress
 from abci_app.kernel.fixed import MILLION, div_ceil
 from abci_app.modules import auth
 from abci_app.modules.bank.coins import Amounts, amounts_of, coin_errors, text_of
@@ -13,6 +13,8 @@ from abci_app.modules.bank.ledger import send_coins
 from protocol import address as addresses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from abci_app.kernel.context import Context
     from abci_app.kernel.tx import Tx
 
@@ -22,8 +24,16 @@ FEE_COLLECTOR: Final = "fee_collector"
 MOVE_GAS: Final = 3 * 1060 + 2 * 2600 + 1000
 
 
-def deduct_fee(ctx: Context, tx: Tx, waived: bool) -> None:  # noqa: FBT001 - the application decides it
-    """Takes the fee from its payer; whether it is enough only a mempool asks, and not where it is waived."""
+def deduct_fee(
+    ctx: Context,
+    tx: Tx,
+    waived: bool,  # noqa: FBT001 - the application decides it
+    payer_of: Callable[[Context, Tx, Amounts], str],
+) -> None:
+    """Takes the fee; whether it is enough only a mempool asks, and not where it is waived.
+
+    `payer_of` names the account whose coins it takes, and raises where that account does not let it.
+    """
     # Where gas costs nothing, wallets write a fee of zero.
     offered = [] if all(coin.amount == "0" for coin in tx.fee.amount) else tx.fee.amount
     if errors := coin_errors(offered):
@@ -31,9 +41,7 @@ def deduct_fee(ctx: Context, tx: Tx, waived: bool) -> None:  # noqa: FBT001 - th
     amounts = amounts_of(offered)
     if ctx.mode in (Mode.CHECK, Mode.RECHECK) and not waived:
         _require_minimum(ctx, tx, amounts)
-    if tx.fee.granter:
-        raise NotSupported("fee grants are not supported")
-    payer = tx.fee_payer
+    payer = payer_of(ctx, tx, amounts)
     if not auth.has_account(ctx, payer):
         raise UnknownAddress(f"fee payer address: {payer} does not exist")
     if ctx.mode is Mode.SIMULATE and not amounts:
