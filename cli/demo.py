@@ -40,12 +40,11 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 )
 @click.option("--keep", is_flag=True, help="Leave the network running at the end and print its addresses.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live view, as where there is no terminal.")
-@shared("home")
+@shared("home", home="a fresh folder in .cache/demo of the checkout")
 def demo(session: Session, *, epochs: int, keep: bool, plain: bool) -> None:
     """Run a network of two participants and three MLNodes through whole epochs, and check all that it shows.
 
-    HOME defaults to a fresh folder in .cache/demo of the checkout. The exit code is 0 only if every promise
-    was kept; Ctrl-C stops every process.
+    The exit code is 0 only if every promise was kept; Ctrl-C stops every process.
     """
     from cli import demo_stage  # noqa: PLC0415 - brings the whole chain
 

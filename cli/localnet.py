@@ -45,7 +45,7 @@ def _home(session: Session) -> Path:
     help="Make the participants of so many validators guardians; needs params `guardians`.  [default: 0]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
-@shared("home", "output")
+@shared("home", "output", home=".cache/localnet of the checkout")
 def up(
     session: Session,
     *,
@@ -59,8 +59,8 @@ def up(
 ) -> None:
     """Start a network and return once it works; a stopped one of the same home goes on.
 
-    It works when each validator has committed a block and each model is served by an API node. HOME defaults
-    to .cache/localnet in the checkout; options that are not given are those with which it was made.
+    It works when each validator has committed a block and each model is served by an API node. Options
+    that are not given are those with which it was made.
     """
     from cli import localnet_run as run  # noqa: PLC0415 - brings the whole chain
     from cli.supervisor import ProcessFailedError  # noqa: PLC0415
@@ -76,7 +76,7 @@ def up(
 
 @localnet.command()
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
-@shared("home", "output")
+@shared("home", "output", home=".cache/localnet of the checkout")
 def status(session: Session, *, as_json: bool) -> None:
     """Show which processes run, the heights of the validators, and the stage of the chain."""
     from cli import localnet_run as run  # noqa: PLC0415 - as above
@@ -86,7 +86,7 @@ def status(session: Session, *, as_json: bool) -> None:
 
 @localnet.command()
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
-@shared("home", "output")
+@shared("home", "output", home=".cache/localnet of the checkout")
 def down(session: Session, *, as_json: bool) -> None:
     """Stop every process of the network; its home stays, and `up` starts it again."""
     from cli import localnet_run as run  # noqa: PLC0415 - as above

@@ -141,9 +141,7 @@ def up(home: Path, options: Options, say: Callable[[str], None] = lambda _text: 
     record = home / RECORD
     former, facts = supervisor.load(record)
     if any(process.alive for process in former):
-        raise NetworkError(
-            f"a network runs in {home} already; stop it with: evergrid localnet down --home {home}"
-        )
+        raise NetworkError(_runs_already(home, former))
     find_cometbft()
     given = {name: value for name in DEFAULTS if (value := getattr(options, name)) is not None}
     if facts and not facts["chosen"]:
@@ -163,6 +161,16 @@ def up(home: Path, options: Options, say: Callable[[str], None] = lambda _text: 
         supervisor.stop(processes)
         raise
     return shown
+
+
+def _runs_already(home: Path, processes: Sequence[supervisor.Process]) -> str:
+    command = f"evergrid localnet down --home {home}"
+    if ended := [f"{each.name} (log: {each.log})" for each in processes if not each.alive]:
+        return (
+            f"of the network in {home} {', '.join(ended)} ended and the others run; stop them with: "
+            f"{command}; then up goes on with the same chain"
+        )
+    return f"a network runs in {home} already; stop it with: {command}"
 
 
 def _refuse_foreign(home: Path) -> None:

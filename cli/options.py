@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 ENV_PREFIX = "EVERGRID_"
+HOME_DEFAULT = "~/.evergrid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ SHARED: dict[str, Shared] = {
         "--home",
         metavar="DIR",
         env=True,
-        text="Folder of configuration, data and keys (default: ~/.evergrid).",
+        text=f"Folder of configuration, data and keys (default: {HOME_DEFAULT}).",
     ),
     "output": _shared("--output", "-o", type=_OUTPUT, env=True, text="Form of the output (default: text)."),
     "node": _shared(
@@ -82,6 +83,12 @@ SHARED: dict[str, Shared] = {
         "--gas-prices", metavar="PRICE", env=True, text="Price of a unit of gas, such as 0.001nevg."
     ),
     "fees": _shared("--fees", metavar="COINS", env=True, text="The fee itself, such as 200nevg."),
+    "fee_granter": _shared(
+        "--fee-granter",
+        metavar="ADDRESS",
+        env=True,
+        text="Account whose allowance pays the fee (default: the signer pays).",
+    ),
     "note": _shared("--note", metavar="TEXT", text="Memo of the transaction."),
     "timeout_height": _shared(
         "--timeout-height", type=click.IntRange(min=0), text="Last height at which it may be in a block."
@@ -109,7 +116,8 @@ KEYRING = ("keyring_backend", "keyring_passphrase_file", *LOCAL)
 QUERY = ("height", "node", *LOCAL)
 CHAIN = ("node", *LOCAL)
 TX = (
-    *("from", "chain_id", "node", "gas", "gas_adjustment", "gas_prices", "fees", "note", "timeout_height"),
+    *("from", "chain_id", "node", "gas", "gas_adjustment", "gas_prices", "fees", "fee_granter"),
+    *("note", "timeout_height"),
     *("account_number", "sequence", "broadcast_mode", "dry_run", "generate_only", "yes"),
     *KEYRING,
 )
@@ -141,8 +149,11 @@ def given(ctx: click.Context, name: str, own: Any) -> Any:
     return choice.convert(text, None, ctx) if isinstance(choice, click.ParamType) else text
 
 
-def shared(*names: str) -> Callable[[F], Callable[..., Any]]:
-    """Adds shared options to a command, which gets a Session as its first argument in their place."""
+def shared(*names: str, home: str = "") -> Callable[[F], Callable[..., Any]]:
+    """Adds shared options to a command, which gets a Session as its first argument in their place.
+
+    `home` says in the help which home is the default, where it is not the usual one.
+    """
 
     def decorate(function: F) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -152,8 +163,12 @@ def shared(*names: str) -> Callable[[F], Callable[..., Any]]:
             return function(session, **values)
 
         params = getattr(function, "__click_params__", [])
+        options = [option(name) for name in reversed(names)]
+        for each in options:
+            if home and each.name == "home":
+                each.help = SHARED["home"].help.replace(HOME_DEFAULT, home)
         # Click reads the list backwards: a command's own options come first in its help.
-        command.__click_params__ = [option(name) for name in reversed(names)] + params  # type: ignore[attr-defined]
+        command.__click_params__ = options + params  # type: ignore[attr-defined]
         return command
 
     return decorate

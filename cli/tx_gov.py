@@ -11,6 +11,7 @@ from cli.options import TX, shared
 from cli.send import coins, sender, submit
 from client.registry import MessageError, typed_message
 from client.tx import pack
+from protocol.address import module_account
 from protocol.gen.cosmos.gov.v1 import gov_pb2, query_pb2, tx_pb2
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def proposal_of(fields: dict[str, Any], proposer: str) -> tx_pb2.MsgSubmitPropos
     if wrong:
         raise MessageError(f"the proposal cannot be read: {'; '.join(wrong)}")
     return tx_pb2.MsgSubmitProposal(
-        messages=[pack(typed_message(each)) for each in fields.get("messages", [])],
+        messages=[pack(_by_governance(typed_message(each))) for each in fields.get("messages", [])],
         initial_deposit=coins(fields["deposit"]) if fields.get("deposit") else [],
         proposer=proposer,
         metadata=fields.get("metadata", ""),
@@ -83,6 +84,13 @@ def proposal_of(fields: dict[str, Any], proposer: str) -> tx_pb2.MsgSubmitPropos
         summary=fields["summary"],
         expedited=fields.get("expedited", False),
     )
+
+
+def _by_governance(message: Message) -> Message:
+    """The message, signed by governance where the file leaves open who signs it."""
+    if not getattr(message, "authority", "given"):
+        message.authority = module_account("gov")  # type: ignore[attr-defined]
+    return message
 
 
 def _is_text(fields: dict[str, Any], name: str) -> bool:
@@ -96,7 +104,7 @@ def submit_proposal(session: Session, file: str) -> None:
     """Submit the proposal in FILE.
 
     FILE is a JSON object of messages (each with "@type"), title, summary, deposit (such as "10000000nevg"),
-    metadata and expedited.
+    metadata and expedited. A message without "authority" gets that of governance.
     """
     submit(session, [proposal_of(read_object(file), sender(session))])
 

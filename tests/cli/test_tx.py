@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from client.tx import Fee, Signer, build
+from protocol.address import module_account
 from protocol.gen.cosmos.bank.v1beta1 import tx_pb2
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
@@ -213,6 +214,18 @@ def test_a_proposal_from_a_file_takes_a_deposit(online: Command, tmp_path: Path)
         "messages must be a list",
     ):
         assert fault in text
+
+
+def test_a_message_of_a_proposal_without_authority_is_signed_by_governance(
+    online: Command, tmp_path: Path
+) -> None:
+    message = {"@type": "/evergrid.models.v1.MsgRetireModel", "model_id": "model/y"}
+    file = write(tmp_path / "p.json", {"messages": [message], "title": "t", "summary": "s"})
+
+    unsigned = online.json("tx", "gov", "submit-proposal", file, *SIGN, "--generate-only")
+
+    [carried] = unsigned["body"]["messages"][0]["messages"]
+    assert carried["authority"] == module_account("gov")
 
 
 def test_a_participant_joins_with_the_proof_of_its_validator_key(

@@ -16,7 +16,7 @@ from abci_app.modules.epochs.rules import params_errors
 from abci_app.node.config import ConfigError
 from cli import supervisor
 from cli.localnet_ports import LOOPBACK, NetworkError, base_port_free, taken
-from cli.localnet_run import DEFAULTS, design, letter, local_params, unserved
+from cli.localnet_run import DEFAULTS, RECORD, Options, design, letter, local_params, unserved, up
 from cli.network import build, check_ports, ports_of
 from tests.chain import Chain, GenesisNode, GenesisParticipant, a_model, app_state
 from tests.cli.rpc import RpcServer
@@ -183,3 +183,22 @@ def test_a_network_that_goes_on_does_not_wait_for_a_model_that_was_retired() -> 
         shown = {"models": ["model/gone", "model/x"], "apis": [], "validators": [{"rpc": server.url}]}
 
         assert unserved(shown) == ["model/x"]
+
+
+def test_a_network_of_which_a_part_ended_is_named_with_the_log_and_the_way_on(tmp_path: Path) -> None:
+    processes = [
+        supervisor.start("chain-1", ["sleep", "60"], tmp_path / "chain-1.log"),
+        supervisor.start("api-1", ["true"], tmp_path / "api-1.log"),
+    ]
+    supervisor.save(tmp_path / RECORD, processes, {})
+    try:
+        while processes[1].alive:
+            time.sleep(0.01)
+
+        with pytest.raises(NetworkError) as refused:
+            up(tmp_path, Options())
+    finally:
+        supervisor.stop(processes)
+
+    assert f"api-1 (log: {tmp_path / 'api-1.log'}) ended and the others run" in str(refused.value)
+    assert f"localnet down --home {tmp_path}" in str(refused.value)
