@@ -26,6 +26,11 @@ _PATH_FIELD = re.compile(r"\{(\w+)")
 # What people type; the method's own name in kebab case is always understood as well.
 SHORT_NAMES = {
     "bank": {"AllBalances": "balances", "SupplyOf": "total-supply-of"},
+    "feegrant": {
+        "Allowance": "grant",
+        "Allowances": "grants-by-grantee",
+        "AllowancesByGranter": "grants-by-granter",
+    },
     "gov": {"TallyResult": "tally"},
     "models": {"GovernanceModels": "list", "GovernanceModel": "show"},
     "hardware": {"HardwareNodes": "nodes", "ValidatedHardwareNodes": "validated-nodes"},

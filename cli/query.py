@@ -11,6 +11,7 @@ MODULES = {
     "auth": ("protocol.gen.cosmos.auth.v1beta1.query_pb2", "Accounts."),
     "authz": ("protocol.gen.cosmos.authz.v1beta1.query_pb2", "What accounts let others sign."),
     "bank": ("protocol.gen.cosmos.bank.v1beta1.query_pb2", "Balances and supply."),
+    "feegrant": ("protocol.gen.cosmos.feegrant.v1beta1.query_pb2", "Fees that accounts pay for others."),
     "gov": ("protocol.gen.cosmos.gov.v1.query_pb2", "Proposals, deposits, votes."),
     "collateral": ("protocol.gen.evergrid.collateral.v1.collateral_pb2", "Deposits, withdrawals, slashes."),
     "consensus": ("protocol.gen.cosmos.consensus.v1.query_pb2", "Limits that all validators share."),

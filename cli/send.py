@@ -39,16 +39,17 @@ WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The gas limit, and the fee where there is one."""
+    """The gas limit, the fee where there is one, and the account whose allowance pays it."""
 
     gas_limit: int
     fee: Amount | None = None
+    granter: str = ""
 
     @property
     def wire(self) -> Fee:
         if self.fee is None:
-            return Fee(self.gas_limit)
-        return Fee(self.gas_limit, str(self.fee.number), self.fee.denom)
+            return Fee(self.gas_limit, granter=self.granter)
+        return Fee(self.gas_limit, str(self.fee.number), self.fee.denom, self.granter)
 
 
 def sender(session: Session) -> str:
@@ -111,6 +112,7 @@ def check_options(session: Session) -> None:
         raise click.UsageError(f"--gas {gas!r} is neither auto nor a number")
     parse_factor(str(session.get("gas_adjustment")))
     fixed_fee(session)
+    fee_granter(session)
     if session.get("gas_prices"):
         parse_price(str(session.get("gas_prices")))
 
@@ -123,6 +125,12 @@ def fixed_fee(session: Session) -> Amount | None:
     if len(amounts) > 1:
         raise click.UsageError("a fee is paid in one denomination")
     return amounts[0]
+
+
+def fee_granter(session: Session) -> str:
+    """The address whose allowance pays the fee; empty: the signer pays."""
+    text = session.get("fee_granter")
+    return checked_address(text) if text else ""
 
 
 def on_chain(session: Session, key: Key) -> Signer:
@@ -146,20 +154,21 @@ def on_chain(session: Session, key: Key) -> Signer:
 
 def price(session: Session, messages: Sequence[Message], signer: Signer, chain_id: str) -> Cost:
     """Gas limit and fee: given, or simulated and priced by what the node wants at least."""
-    gas = str(session.get("gas"))
+    gas, granter = str(session.get("gas")), fee_granter(session)
     if gas == "auto" or session.get("dry_run"):
-        raw = build(messages, [signer], chain_id, Fee(0), memo=session.get("note") or "")
+        unpaid = Fee(0, granter=granter)
+        raw = build(messages, [signer], chain_id, unpaid, memo=session.get("note") or "")
         used = gas_tools.simulate(session.client, raw)
         limit = gas_tools.gas_limit(used, parse_factor(str(session.get("gas_adjustment"))))
     else:
         limit = int(gas)
     if (fixed := fixed_fee(session)) is not None:
-        return Cost(limit, fixed)
+        return Cost(limit, fixed, granter)
     if session.get("gas_prices"):
         unit_price, denom = parse_price(str(session.get("gas_prices")))
     else:
         unit_price, denom = gas_tools.minimum_gas_price(session.client)
-    return Cost(limit, gas_tools.fee(limit, unit_price, denom) if unit_price else None)
+    return Cost(limit, gas_tools.fee(limit, unit_price, denom) if unit_price else None, granter)
 
 
 def confirm(session: Session, messages: Sequence[Message], cost: Cost) -> None:
@@ -170,6 +179,7 @@ def confirm(session: Session, messages: Sequence[Message], cost: Cost) -> None:
         "messages": [to_json(pack(message)) for message in messages],
         "gas_limit": cost.gas_limit,
         "fee": str(cost.fee) if cost.fee else "none",
+        **({"fee_granter": cost.granter} if cost.granter else {}),
     }
     click.echo(as_yaml(shown), err=True)
     click.confirm("Sign and broadcast this transaction?", abort=True, err=True)
@@ -224,5 +234,5 @@ def unsigned(session: Session, messages: Sequence[Message]) -> dict[str, object]
         memo=session.get("note") or "",
         timeout_height=session.get("timeout_height") or 0,
     )
-    auth_info = tx_pb2.AuthInfo(fee=tx_pb2.Fee(amount=amount, gas_limit=limit))
+    auth_info = tx_pb2.AuthInfo(fee=tx_pb2.Fee(amount=amount, gas_limit=limit, granter=fee_granter(session)))
     return to_json(tx_pb2.Tx(body=body, auth_info=auth_info))

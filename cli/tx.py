@@ -10,6 +10,7 @@ COMMANDS = {
     "authz": ("cli.tx_authz:authz", "Let another key sign in an account's name."),
     "bank": ("cli.tx_bank:bank", "Send coins."),
     "collateral": ("cli.tx_collateral:collateral", "Deposit and withdraw collateral."),
+    "feegrant": ("cli.tx_feegrant:feegrant", "Pay the fees of another account."),
     "gov": ("cli.tx_gov:gov", "Propose, fund, vote."),
     "models": ("cli.tx_models:models", "Propose to register or retire a model."),
     "participants": ("cli.tx_hosts:participants", "Become a participant."),

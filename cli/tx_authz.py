@@ -48,7 +48,7 @@ def grant_messages(granter: str, grantee: str, types: list[str], expires: str) -
     """One grant a type; raises ClickException where `expires` is no time."""
     grant = authz_pb2.Grant()
     if expires:
-        grant.expiration.FromNanoseconds(_time_ns(expires))
+        grant.expiration.FromNanoseconds(time_ns("--expires", expires))
     messages = []
     for type_url in types:
         grant.authorization.CopyFrom(pack(authz_pb2.GenericAuthorization(msg=type_url)))
@@ -56,16 +56,18 @@ def grant_messages(granter: str, grantee: str, types: list[str], expires: str) -
     return messages
 
 
-def _time_ns(text: str) -> int:
+def time_ns(option: str, text: str) -> int:
+    """A time such as 2030-01-31T00:00:00Z as nanoseconds since 1970; raises ClickException."""
     stamp = Timestamp()
     try:
         stamp.FromJsonString(text)
     except ValueError as error:
-        raise click.ClickException(f"--expires {text!r} is no time: {error}") from error
+        raise click.ClickException(f"{option} {text!r} is no time: {error}") from error
     return stamp.ToNanoseconds()
 
 
-def _checked_types(types: tuple[str, ...]) -> list[str]:
+def checked_types(types: tuple[str, ...]) -> list[str]:
+    """Type URLs of messages of the chain; raises ClickException that names the others."""
     known = {f"/{name}" for name in message_types()}
     if unknown := [each for each in types if each not in known]:
         raise click.ClickException(
@@ -100,7 +102,7 @@ def grant_api_node(session: Session, grantee: str, *, expires: str) -> None:
 def grant(session: Session, grantee: str, types: tuple[str, ...], *, expires: str) -> None:
     """Let GRANTEE sign messages of each TYPE, such as /cosmos.gov.v1.MsgVote."""
     to = checked_address(grantee)
-    submit(session, grant_messages(sender(session), to, _checked_types(types), expires))
+    submit(session, grant_messages(sender(session), to, checked_types(types), expires))
 
 
 @authz.command()
@@ -110,7 +112,7 @@ def grant(session: Session, grantee: str, types: tuple[str, ...], *, expires: st
 def revoke(session: Session, grantee: str, types: tuple[str, ...]) -> None:
     """Take back what GRANTEE may sign: each TYPE, or all that grant-api-node gives."""
     granter, to = sender(session), checked_address(grantee)
-    revoked = _checked_types(types) or protocol_messages()
+    revoked = checked_types(types) or protocol_messages()
     submit(session, [tx_pb2.MsgRevoke(granter=granter, grantee=to, msg_type_url=each) for each in revoked])
 
 
