@@ -2,7 +2,7 @@
 
 Keys are sorted and there are no spaces; numbers of 64 bits are text, enums numbers, an Any is its amino name
 with its value; what is empty is left out, except where the published declarations say otherwise.
-Only transfers, governance and grants have such a form here. All else is refused by name: what is not in the
+Only transfers, governance and grants, of fees too, have such a form here. All else is refused by name: what is not in the
 document would not be signed.
 """
 
@@ -18,6 +18,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from abci_app.kernel.errors import NotSupported
 from protocol.descriptors import message_class
+from protocol.gen.google.protobuf.duration_pb2 import Duration
 from protocol.gen.google.protobuf.timestamp_pb2 import Timestamp
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ NAMES: Final = {
     "cosmos.authz.v1beta1.MsgRevoke": "cosmos-sdk/MsgRevoke",
     "cosmos.bank.v1beta1.MsgMultiSend": "cosmos-sdk/MsgMultiSend",
     "cosmos.bank.v1beta1.MsgSend": "cosmos-sdk/MsgSend",
+    "cosmos.feegrant.v1beta1.AllowedMsgAllowance": "cosmos-sdk/AllowedMsgAllowance",
+    "cosmos.feegrant.v1beta1.BasicAllowance": "cosmos-sdk/BasicAllowance",
+    "cosmos.feegrant.v1beta1.MsgGrantAllowance": "cosmos-sdk/MsgGrantAllowance",
+    "cosmos.feegrant.v1beta1.MsgRevokeAllowance": "cosmos-sdk/MsgRevokeAllowance",
+    "cosmos.feegrant.v1beta1.PeriodicAllowance": "cosmos-sdk/PeriodicAllowance",
     "cosmos.gov.v1.MsgCancelProposal": "cosmos-sdk/v1/MsgCancelProposal",
     "cosmos.gov.v1.MsgDeposit": "cosmos-sdk/v1/MsgDeposit",
     "cosmos.gov.v1.MsgSubmitProposal": "cosmos-sdk/v1/MsgSubmitProposal",
@@ -47,6 +53,12 @@ ALWAYS: Final = frozenset(
         "cosmos.bank.v1beta1.MsgMultiSend.outputs",
         "cosmos.bank.v1beta1.MsgSend.amount",
         "cosmos.bank.v1beta1.Output.coins",
+        "cosmos.feegrant.v1beta1.BasicAllowance.spend_limit",
+        "cosmos.feegrant.v1beta1.PeriodicAllowance.basic",
+        "cosmos.feegrant.v1beta1.PeriodicAllowance.period",
+        "cosmos.feegrant.v1beta1.PeriodicAllowance.period_can_spend",
+        "cosmos.feegrant.v1beta1.PeriodicAllowance.period_reset",
+        "cosmos.feegrant.v1beta1.PeriodicAllowance.period_spend_limit",
         "cosmos.gov.v1.MsgCancelProposal.proposal_id",
         "cosmos.gov.v1.MsgDeposit.amount",
         "cosmos.gov.v1.MsgDeposit.proposal_id",
@@ -58,6 +70,7 @@ _TEXT_NUMBERS: Final = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor
 _ESCAPES: Final = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 _ANY: Final = "google.protobuf.Any"
 SECONDS_A_DAY: Final = 86_400
+SECOND_NS: Final = 10**9
 SHOWN: Final = 200
 
 
@@ -141,6 +154,8 @@ def _single(field: Any, value: Any) -> Any:
         return str(value) if field.cpp_type in _TEXT_NUMBERS else value
     if field.message_type.full_name == Timestamp.DESCRIPTOR.full_name:
         return time_text(value)
+    if field.message_type.full_name == Duration.DESCRIPTOR.full_name:
+        return str(value.seconds * SECOND_NS + value.nanos)
     if field.message_type.full_name == _ANY:
         return _packed(value.type_url, value.value)
     return _fields(value)

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { coin, DENOM, direct, fee, ledgerLike, ownTypes, registryOf, report, require, sleep, until } from "./lib.mjs";
-import { converters, messages } from "./vectors.mjs";
+import { allowance, converters, messages } from "./vectors.mjs";
 
 const stargate = require("@cosmjs/stargate");
 const { connectComet, Comet38Client } = require("@cosmjs/tendermint-rpc");
@@ -322,6 +322,62 @@ const checks = {
     );
     stargate.assertIsDeliverTxSuccess(used);
     assert.equal((await balance(world, world.bob.address)) - before, 4n);
+  },
+
+  async a_fee_is_paid_by_the_account_that_grants_it(world) {
+    const { alice, stranger, ledger } = world;
+    const { feegrant } = QueryClient.withExtensions(world.comet, stargate.setupFeegrantExtension);
+    const grantTo = (grantee, given) => ({
+      typeUrl: "/cosmos.feegrant.v1beta1.MsgGrantAllowance", value: { granter: alice.address, grantee, allowance: given },
+    });
+    const byMinute = allowance("PeriodicAllowance", {
+      basic: { spendLimit: [coin(5_000)] }, period: { seconds: 60n, nanos: 0 },
+      periodSpendLimit: [coin(2_000)], periodCanSpend: [coin(2_000)], periodReset: { seconds: 0n, nanos: 0 },
+    });
+    const filtered = allowance("AllowedMsgAllowance", {
+      allowance: byMinute, allowedMessages: ["/cosmos.authz.v1beta1.MsgGrant"],
+    });
+    const basic = allowance("BasicAllowance", { spendLimit: [coin(10_000)] });
+    stargate.assertIsDeliverTxSuccess(await alice.client.signAndBroadcast(
+      alice.address, [grantTo(stranger.address, filtered), grantTo(ledger.address, basic)], "auto",
+    ));
+    assert.equal((await feegrant.allowance(alice.address, stranger.address)).allowance.allowance.typeUrl, filtered.typeUrl);
+
+    const paidByAlice = { ...fee(200_000, 1_500), granter: alice.address };
+    const authorization = {
+      typeUrl: "/cosmos.authz.v1beta1.GenericAuthorization",
+      value: GenericAuthorization.encode({ msg: "/cosmos.bank.v1beta1.MsgSend" }).finish(),
+    };
+    const idle = {
+      typeUrl: "/cosmos.authz.v1beta1.MsgGrant",
+      value: MsgGrant.fromPartial({ granter: stranger.address, grantee: alice.address, grant: { authorization } }),
+    };
+    const before = await balance(world, alice.address);
+    const sent = await stranger.client.signAndBroadcast(stranger.address, [idle], paidByAlice);
+    stargate.assertIsDeliverTxSuccess(sent);
+    assert.equal(before - (await balance(world, alice.address)), 1_500n);
+    const used = sent.events.find((event) => event.type === "use_feegrant").attributes;
+    assert.deepEqual(Object.fromEntries(used.map(({ key, value }) => [key, value])), {
+      granter: alice.address, grantee: stranger.address,
+    });
+    const sign = async (message) => failure(stranger.client.signAndBroadcast(stranger.address, [message], paidByAlice));
+    const beyond = await sign(idle);
+    assert.deepEqual([beyond.codespace, beyond.code], ["feegrant", 2]);
+    const other = await sign(sendMsg(stranger.address, world.bob.address, 1));
+    assert.deepEqual([other.codespace, other.code], ["feegrant", 7]);
+
+    const signedOnLedger = await ledger.client.signAndBroadcast(
+      ledger.address, [sendMsg(ledger.address, world.bob.address, 1)], paidByAlice,
+    );
+    stargate.assertIsDeliverTxSuccess(signedOnLedger);
+    assert.equal(before - (await balance(world, alice.address)), 3_000n);
+
+    const revoke = { typeUrl: "/cosmos.feegrant.v1beta1.MsgRevokeAllowance", value: { granter: alice.address, grantee: stranger.address } };
+    stargate.assertIsDeliverTxSuccess(await alice.client.signAndBroadcast(alice.address, [revoke], "auto"));
+    assert.deepEqual((await feegrant.allowances(stranger.address)).allowances, []);
+    const gone = await sign(idle);
+    assert.deepEqual([gone.codespace, gone.code], ["sdk", 38]);
+    assert.match((await failure(feegrant.allowance(alice.address, stranger.address))).message, /fee-grant not found/);
   },
 
   async a_signer_of_amino_json_sends_votes_and_grants(world) {

@@ -10,6 +10,7 @@ const { toHex } = require("@cosmjs/encoding");
 const { GenericAuthorization } = require("cosmjs-types/cosmos/authz/v1beta1/authz");
 const { MsgGrant, MsgExec } = require("cosmjs-types/cosmos/authz/v1beta1/tx");
 const { MsgSend } = require("cosmjs-types/cosmos/bank/v1beta1/tx");
+const { AllowedMsgAllowance, BasicAllowance, PeriodicAllowance } = require("cosmjs-types/cosmos/feegrant/v1beta1/feegrant");
 const { TxRaw } = require("cosmjs-types/cosmos/tx/v1beta1/tx");
 const { VoteOption } = require("cosmjs-types/cosmos/gov/v1/gov");
 
@@ -26,7 +27,47 @@ const decodeTimestamp = ({ seconds, nanos }) => {
   return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}${fraction}Z`;
 };
 
-/** CosmJS has no converters of gov v1 and authz: these are theirs, as its documentation asks apps to give them. */
+const FEEGRANT = "/cosmos.feegrant.v1beta1";
+const aminoBasic = ({ spendLimit, expiration }) => ({
+  spend_limit: spendLimit, ...(expiration && { expiration: decodeTimestamp(expiration) }),
+});
+const fromAminoBasic = ({ spend_limit, expiration }) => ({
+  spendLimit: spend_limit, expiration: expiration && timestamp(expiration),
+});
+/** Allowances by their names after the module's: to amino, and back. */
+const ALLOWANCES = {
+  BasicAllowance: { type: BasicAllowance, to: aminoBasic, from: fromAminoBasic },
+  PeriodicAllowance: {
+    type: PeriodicAllowance,
+    to: (m) => ({
+      basic: aminoBasic(m.basic), period: String(m.period.seconds * 1_000_000_000n + BigInt(m.period.nanos)),
+      period_spend_limit: m.periodSpendLimit, period_can_spend: m.periodCanSpend, period_reset: decodeTimestamp(m.periodReset),
+    }),
+    from: (m) => ({
+      basic: fromAminoBasic(m.basic),
+      period: { seconds: BigInt(m.period) / 1_000_000_000n, nanos: Number(BigInt(m.period) % 1_000_000_000n) },
+      periodSpendLimit: m.period_spend_limit, periodCanSpend: m.period_can_spend, periodReset: timestamp(m.period_reset),
+    }),
+  },
+  AllowedMsgAllowance: {
+    type: AllowedMsgAllowance,
+    to: (m) => ({ allowance: aminoAllowance(m.allowance), allowed_messages: m.allowedMessages }),
+    from: (m) => ({ allowance: fromAminoAllowance(m.allowance), allowedMessages: m.allowed_messages }),
+  },
+};
+const aminoAllowance = ({ typeUrl, value }) => {
+  const name = typeUrl.split(".").pop();
+  return { type: `cosmos-sdk/${name}`, value: ALLOWANCES[name].to(ALLOWANCES[name].type.decode(value)) };
+};
+const fromAminoAllowance = ({ type, value }) => allowance(type.split("/").pop(), ALLOWANCES[type.split("/").pop()].from(value));
+
+/** An allowance of one of the three kinds, packed. */
+export function allowance(name, value) {
+  const { type } = ALLOWANCES[name];
+  return { typeUrl: `${FEEGRANT}.${name}`, value: type.encode(type.fromPartial(value)).finish() };
+}
+
+/** CosmJS has no converters of gov v1, authz and feegrant: these are theirs, as its documentation asks apps to give them. */
 export function converters() {
   const base = stargate.createDefaultAminoConverters();
   const generic = {
@@ -87,6 +128,16 @@ export function converters() {
       toAmino: ({ granter, grantee, msgTypeUrl }) => ({ granter, grantee, msg_type_url: msgTypeUrl }),
       fromAmino: ({ granter, grantee, msg_type_url }) => ({ granter, grantee, msgTypeUrl: msg_type_url }),
     },
+    [`${FEEGRANT}.MsgGrantAllowance`]: {
+      aminoType: "cosmos-sdk/MsgGrantAllowance",
+      toAmino: ({ granter, grantee, allowance: given }) => ({ granter, grantee, allowance: aminoAllowance(given) }),
+      fromAmino: ({ granter, grantee, allowance: given }) => ({ granter, grantee, allowance: fromAminoAllowance(given) }),
+    },
+    [`${FEEGRANT}.MsgRevokeAllowance`]: {
+      aminoType: "cosmos-sdk/MsgRevokeAllowance",
+      toAmino: ({ granter, grantee }) => ({ granter, grantee }),
+      fromAmino: ({ granter, grantee }) => ({ granter, grantee }),
+    },
     "/cosmos.authz.v1beta1.MsgExec": {
       aminoType: "cosmos-sdk/MsgExec",
       toAmino: ({ grantee, msgs }) => ({
@@ -114,7 +165,15 @@ export function messages(alice, bob, proposalId = 9n) {
     value: GenericAuthorization.encode({ msg: "/cosmos.bank.v1beta1.MsgSend" }).finish(),
   };
   // Not later than 2038: cosmjs-types 0.11 encodes seconds of 2^31 and more wrongly.
-  const grant = { authorization, expiration: timestamp("2036-02-29T23:59:58.0123Z") };
+  const expiration = timestamp("2036-02-29T23:59:58.0123Z");
+  const grant = { authorization, expiration };
+  const byDay = allowance("PeriodicAllowance", {
+    basic: { spendLimit: [coin(900)], expiration },
+    period: { seconds: 86_400n, nanos: 5 },
+    periodSpendLimit: [coin(30)],
+    periodCanSpend: [coin(30)],
+    periodReset: timestamp("2035-01-02T03:04:05Z"),
+  });
   return {
     send: { typeUrl: "/cosmos.bank.v1beta1.MsgSend", value: send },
     multi_send: {
@@ -151,6 +210,20 @@ export function messages(alice, bob, proposalId = 9n) {
         grantee: alice,
         msgs: [{ typeUrl: "/cosmos.bank.v1beta1.MsgSend", value: MsgSend.encode(MsgSend.fromPartial(send)).finish() }],
       }),
+    },
+    grant_allowance: {
+      typeUrl: `${FEEGRANT}.MsgGrantAllowance`,
+      value: {
+        granter: alice, grantee: bob,
+        allowance: allowance("AllowedMsgAllowance", {
+          allowance: byDay, allowedMessages: ["/cosmos.bank.v1beta1.MsgSend", "/cosmos.gov.v1.MsgVote"],
+        }),
+      },
+    },
+    revoke_allowance: { typeUrl: `${FEEGRANT}.MsgRevokeAllowance`, value: { granter: alice, grantee: bob } },
+    grant_allowance_without_limit: {
+      typeUrl: `${FEEGRANT}.MsgGrantAllowance`,
+      value: { granter: alice, grantee: bob, allowance: allowance("BasicAllowance", {}) },
     },
   };
 }
