@@ -2,8 +2,8 @@
 
 Keys are sorted and there are no spaces; numbers of 64 bits are text, enums numbers, an Any is its amino name
 with its value; what is empty is left out, except where the published declarations say otherwise.
-Only transfers, governance and grants, of fees too, have such a form here. All else is refused by name: what is not in the
-document would not be signed.
+Only transfers, governance and grants, of fees too, have such a form here. All else is refused by name: what
+is not in the document would not be signed.
 """
 
 from __future__ import annotations
