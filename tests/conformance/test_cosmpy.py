@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.chain import DENOM, FUNDS, key_of
@@ -269,8 +270,8 @@ def test_the_status_of_the_node_is_that_of_its_last_block(node: NodeProcess) -> 
     assert status.earliest_store_height == 1
 
 
-def delivered(ledger: Any, name: str, *messages: Any) -> Any:
-    """What became of messages that cosmpy signed and sent."""
+def delivered(ledger: Any, name: str, *messages: Any, granter: Any = None) -> Any:
+    """What became of messages that cosmpy signed and sent; `granter`: the address that pays the fee."""
     from cosmpy.aerial.exceptions import BroadcastError
     from cosmpy.aerial.tx import SigningCfg, Transaction, TxFee
 
@@ -279,7 +280,7 @@ def delivered(ledger: Any, name: str, *messages: Any) -> Any:
     tx = Transaction()
     for message in messages:
         tx.add_message(message)
-    fee = TxFee(amount=f"400{DENOM}", gas_limit=400_000)
+    fee = TxFee(amount=f"400{DENOM}", gas_limit=400_000, granter=granter)
     tx.seal(SigningCfg.direct(sender.public_key(), account.sequence), fee=fee)
     tx.sign(sender.signer(), CHAIN_ID, account.number)
     sent = ledger.broadcast_tx(tx.complete())
@@ -303,6 +304,35 @@ def test_two_messages_happen_together_or_not_at_all(ledger: Any) -> None:
     assert failed.code == 5
     assert both.code == 0
     assert ledger.query_bank_balance(dave, DENOM) - before == 6
+
+
+def test_a_fee_is_paid_by_the_account_that_grants_it(ledger: Any, node: NodeProcess) -> None:
+    from cosmpy.aerial.client.bank import create_bank_send_msg
+    from cosmpy.protos.cosmos.base.v1beta1.coin_pb2 import Coin
+    from cosmpy.protos.cosmos.feegrant.v1beta1 import feegrant_pb2, query_pb2, tx_pb2
+
+    alice, erin = wallet("alice").address(), wallet("erin").address()
+    parties = {"granter": str(alice), "grantee": str(erin)}
+    basic = feegrant_pb2.BasicAllowance(spend_limit=[Coin(denom=DENOM, amount="700")])
+    grant = tx_pb2.MsgGrantAllowance(**parties)
+    grant.allowance.Pack(basic, type_url_prefix="/")
+    assert delivered(ledger, "alice", grant, create_bank_send_msg(alice, erin, 1, DENOM)).code == 0
+    before, had = ledger.query_bank_balance(alice, DENOM), ledger.query_bank_balance(erin, DENOM)
+
+    used = delivered(ledger, "erin", create_bank_send_msg(erin, alice, 1, DENOM), granter=alice)
+
+    left = stub(node, "cosmos.feegrant.v1beta1.query").Allowances(
+        query_pb2.QueryAllowancesRequest(grantee=str(erin))
+    )
+    found = feegrant_pb2.BasicAllowance.FromString(left.allowances[0].allowance.value)
+    issued = f"http://127.0.0.1:{node.info.ports.rest}/cosmos/feegrant/v1beta1/issued/{alice}"
+    shown = httpx2.get(issued, trust_env=False, timeout=10).json()["allowances"]
+    assert (used.code, used.events["use_feegrant"]["granter"]) == (0, str(alice))
+    assert before - ledger.query_bank_balance(alice, DENOM) == 400 - 1
+    assert had - ledger.query_bank_balance(erin, DENOM) == 1
+    assert found.spend_limit[0].amount == "300"
+    assert [each["allowance"]["spend_limit"] for each in shown] == [[{"denom": DENOM, "amount": "300"}]]
+    assert delivered(ledger, "alice", tx_pb2.MsgRevokeAllowance(**parties)).code == 0
 
 
 def test_a_message_of_our_own_is_signed_and_runs(node: NodeProcess) -> None:
