@@ -58,33 +58,8 @@ ELSEWHERE = {
     # Clients of these lives count sequences.
     "prune: auth": "tests/handlers/test_unordered.py"
     "::test_used_times_are_forgotten_once_they_are_past_and_still_refused",
-    # Clients of these lives pay themselves; tests/handlers/test_feegrant_life.py is a life of allowances.
-    **{
-        f"error: feegrant {code}": GRANTS + "what_cannot_be_granted_or_revoked_is_refused"
-        for code in (4, 5, 6)
-    },
-    **{
-        f"error: feegrant {code}": FEEGRANT + "an_allowance_pays_within_its_bounds_until_it_ends"
-        for code in (2, 7)
-    },
+    # Allowances leave with the block in which they end, unless pruning is behind.
     "error: feegrant 3": FEEGRANT + "an_ended_allowance_pays_nothing_where_nothing_pruned_it_yet",
-    "event: set_feegrant": FEEGRANT + "a_key_without_coins_sends_at_the_cost_of_who_lets_it",
-    "event: use_feegrant": FEEGRANT + "a_key_without_coins_sends_at_the_cost_of_who_lets_it",
-    "event: update_feegrant": FEEGRANT + "a_key_without_coins_sends_at_the_cost_of_who_lets_it",
-    "message: /cosmos.feegrant.v1beta1.MsgGrantAllowance accepted": FEEGRANT
-    + "a_key_without_coins_sends_at_the_cost_of_who_lets_it",
-    "event: revoke_feegrant": GRANTS + "a_revoked_allowance_pays_no_more",
-    "message: /cosmos.feegrant.v1beta1.MsgRevokeAllowance accepted": GRANTS
-    + "a_revoked_allowance_pays_no_more",
-    **{
-        f"message: /cosmos.feegrant.v1beta1.{name} refused": GRANTS
-        + "what_cannot_be_granted_or_revoked_is_refused"
-        for name in ("MsgGrantAllowance", "MsgRevokeAllowance")
-    },
-    "prune: feegrant": GRANTS + "a_block_prunes_within_its_budget_and_a_message_the_rest",
-    "event: prune_feegrant": GRANTS + "a_block_prunes_within_its_budget_and_a_message_the_rest",
-    "message: /cosmos.feegrant.v1beta1.MsgPruneAllowances accepted": GRANTS
-    + "a_block_prunes_within_its_budget_and_a_message_the_rest",
     # Nothing can be wrong with it but its signature.
     "message: /cosmos.feegrant.v1beta1.MsgPruneAllowances refused": GRANTS
     + "clearing_away_needs_the_gas_that_it_takes",

@@ -9,7 +9,7 @@ import argparse
 import json
 import random
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,8 @@ from tests.chain import (
 )
 from tests.simulation.branches import Branches
 from tests.simulation.driver import CLIENTS, MODELS, NAMES
-from tests.simulation.wild_power import WARM, PowerLife
+from tests.simulation.wild_fees import FeeLife
+from tests.simulation.wild_power import WARM
 from tests.simulation.wild_work import KEYLESS, NEWCOMERS, TINY
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def new_chain(world: str, store: Store | None = None) -> WildChain:
 
 
 @dataclass
-class WildLife(PowerLife):
+class WildLife(FeeLife):
     """Every block: a few acts of each kind, and transactions that should never have been sent."""
 
     def __post_init__(self) -> None:
@@ -203,7 +204,8 @@ class WildLife(PowerLife):
         found += [act() for act in (*rarely, self.blind) if self.random.random() < 0.06]
         found += [act() for act in (self._rotate, self._odd_node) if self.random.random() < 0.03]
         self.random.shuffle(found)
-        return found
+        found += [self.allow() for _ in range(2) if self.purse.random() < 0.15]
+        return found + [act() for act in (self.disallow, self.clear) if self.purse.random() < 0.03]
 
     def block(self) -> None:
         """One block of acts of all kinds, with nonsense behind them."""
@@ -245,6 +247,7 @@ class WildLife(PowerLife):
             number += fault == 1
             fee = Fee(100, "", "") if fault == 2 else Fee(GAS, str(2 * FUNDS), DENOM) if fault == 3 else fee
             options = {"memo": "m" * 300} if fault == 4 else {"timeout_height": 1} if fault == 5 else {}
+        fee = replace(fee, granter=self.granter_for(name))
         return build([message], [Signer(key, number, sequence)], self.chain.chain_id, fee, **options)  # type: ignore[list-item, arg-type]
 
     def stranger(self) -> bytes:
