@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from client.chain import ChainClient
 
 FORMAT: Final = "evergrid-proof/1"
-BUNDLE_BYTES_MAX: Final = 64 << 20
+# What is read of a hostile one takes some thirty times its bytes in memory.
+BUNDLE_BYTES_MAX: Final = 16 << 20
 _FIELDS: Final = frozenset(
     {"format", "chain_id", "question", "height", "store", "key", "value", "proof", "blocks"}
 )
@@ -142,13 +143,23 @@ def _fields(text: str | bytes) -> dict[str, Any]:
     if len(text) > BUNDLE_BYTES_MAX:
         raise MalformedError(f"a bundle has at most {BUNDLE_BYTES_MAX} bytes")
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_object)
+        # Text that is no Unicode comes in by escapes alone, and can be neither hashed nor shown.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"a bundle is JSON: {error}") from error
+        raise MalformedError(f"a bundle is JSON: {str(error)[:200]!a}") from error
     if not isinstance(found, dict) or set(found) != _FIELDS:
         raise MalformedError(f"a bundle has the fields {', '.join(sorted(_FIELDS))}")
     if found["format"] != FORMAT:
         raise MalformedError(f"the format of a bundle is {FORMAT}, not {found['format']!r}")
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are all different: of two values, readers would take one or the other."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in an object")
     return found
 
 

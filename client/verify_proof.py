@@ -29,6 +29,8 @@ VARINT = 0
 BYTES = 2
 MAX_VARINT_BYTES = 10
 DEPTH_MAX = 96
+# More than a message with the longest path has.
+FIELDS_MAX = 128
 
 Entry = tuple[int, int | bytes]
 """A field's number and what it holds."""
@@ -259,6 +261,8 @@ def read_fields(raw: bytes) -> list[Entry]:
     entries: list[Entry] = []
     at = last = 0
     while at < len(raw):
+        if len(entries) == FIELDS_MAX:
+            raise MalformedError(f"a message of the proof has at most {FIELDS_MAX} fields")
         tag, at = read_uvarint(raw, at)
         number, wire = tag >> 3, tag & 7
         if number < max(1, last) or wire not in {VARINT, BYTES}:

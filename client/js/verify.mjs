@@ -15,6 +15,8 @@ const INT64_MAX = 2n ** 63n - 1n;
 const POWER_MAX = INT64_MAX / 8n;
 const VALIDATORS_MAX = 10_000;
 const DEPTH_MAX = 96;
+const FIELDS_MAX = 128;
+const BUNDLE_CHARS_MAX = 16 * 2 ** 20;
 const ABSENT = 1, COMMIT = 2, NIL = 3, PRECOMMIT = 2n;
 const NO_TIME = "0001-01-01T00:00:00Z";
 const KEY_TYPE = "tendermint/PubKeyEd25519";
@@ -94,6 +96,7 @@ const readFields = (raw) => {
   let at = 0, last = 0n;
   while (at < raw.length) {
     let key, length;
+    if (entries.length === FIELDS_MAX) malformed("a message of the proof has too many fields");
     [key, at] = readUvarint(raw, at);
     const number = key >> 3n, wire = key & 7n;
     if (number < 1n || number < last || (wire !== 0n && wire !== 2n)) malformed("fields are out of order or unknown");
@@ -308,11 +311,12 @@ const readHeader = async (value) => {
   const names = ["version", "chain_id", "height", "time", "last_block_id", ...HASH_NAMES, "proposer_address"];
   const found = fields(value, "a header", names);
   const version = fields(found.version, "a version", ["block"], ["app"]);
+  const app = Object.hasOwn(version, "app") ? version.app : "0";
   if (typeof found.chain_id !== "string") malformed("a chain id is text");
   const height = numberText(found.height, "height"), time = readTime(found.time);
   const hashes = HASH_NAMES.map((name) => upperHex(found[name], name, 0, 32));
   const leaves = [
-    join(numberField(1, numberText(version.block, "block")), numberField(2, numberText(version.app ?? "0", "app"))),
+    join(numberField(1, numberText(version.block, "block")), numberField(2, numberText(app, "app"))),
     bytesField(1, utf8(found.chain_id)),
     numberField(1, height),
     time.raw,
@@ -469,6 +473,26 @@ const readQuestion = (value) => {
 const lowerHex = (value, what) =>
   typeof value === "string" && /^(?:[0-9a-f]{2})*$/.test(value) ? fromHex(value) : malformed(`${what} is hexadecimal`);
 
+/** What JSON says, if each name stands once in its object and all text is Unicode. */
+const readJson = (text) => {
+  if (text.length > BUNDLE_CHARS_MAX) malformed("a bundle is too large");
+  let names = 0;
+  try {
+    const value = JSON.parse(text, function (name, held) {
+      if (!Array.isArray(this)) names++;
+      if (!name.isWellFormed() || (typeof held === "string" && !held.isWellFormed())) throw new Error("text is no Unicode");
+      return held;
+    });
+    // All text is taken in as one token, so that colons within it do not count.
+    for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"\s*:?/g)) names -= token.endsWith(":");
+    // The whole is called by the empty name.
+    if (names !== 1) throw new Error("a name stands twice in an object");
+    return value;
+  } catch (error) {
+    return malformed(`a bundle is JSON: ${error.message}`);
+  }
+};
+
 const checkPath = async (blocks, height, chainId, trusted, nowNs, periodNs) => {
   if (!blocks.length) malformed("a bundle holds at least one block");
   const root = blocks[0];
@@ -488,10 +512,8 @@ const checkPath = async (blocks, height, chainId, trusted, nowNs, periodNs) => {
 export const verifyBundle = async (text, trusted, options = {}) => {
   const { nowNs = BigInt(Date.now()) * 1_000_000n, periodNs = 336n * HOUR_NS } = options;
   if (!/^[0-9a-fA-F]{64}$/.test(trusted.hash)) throw new TypeError("a trusted hash is 64 hexadecimal digits");
-  let value;
-  try { value = JSON.parse(text); } catch (error) { malformed(`a bundle is JSON: ${error.message}`); }
   const names = ["format", "chain_id", "question", "height", "store", "key", "value", "proof", "blocks"];
-  const found = fields(value, "a bundle", names);
+  const found = fields(readJson(text), "a bundle", names);
   if (found.format !== FORMAT) malformed(`the format of a bundle is ${FORMAT}`);
   const question = readQuestion(found.question);
   if (found.store !== question.store) refuse("wrong_store", `the question lies in the store ${question.store}`);
@@ -522,13 +544,16 @@ const main = async (args) => {
     if (args[i].startsWith("--")) options[args[i].slice(2)] = args[++i];
     else files.push(args[i]);
   }
-  const { "trusted-height": height, "trusted-hash": hash } = options;
-  if (files.length !== 1 || !/^[1-9][0-9]*$/.test(height ?? "") || !/^[0-9a-fA-F]{64}$/.test(hash ?? "")) {
+  const { "trusted-height": height, "trusted-hash": hash, "trusting-period-hours": hours = "336" } = options;
+  const { "now-ns": nowNs = "" } = options;
+  const fits = /^[1-9][0-9]{0,17}$/.test(height ?? "") && /^[0-9a-fA-F]{64}$/.test(hash ?? "") &&
+    /^[1-9][0-9]{0,8}$/.test(hours) && /^[0-9]{0,20}$/.test(nowNs);
+  if (files.length !== 1 || !fits) {
     console.error("usage: verify.mjs BUNDLE --trusted-height HEIGHT --trusted-hash HASH [--trusting-period-hours N] [--now-ns N]");
     return 2;
   }
-  const rules = { periodNs: BigInt(options["trusting-period-hours"] ?? 336) * HOUR_NS };
-  if (options["now-ns"]) rules.nowNs = BigInt(options["now-ns"]);
+  const rules = { periodNs: BigInt(hours) * HOUR_NS };
+  if (nowNs) rules.nowNs = BigInt(nowNs);
   try {
     const proved = await verifyBundle(await readFile(files[0], "utf8"), { height, hash }, rules);
     const amount = proved.kind === "balance" && proved.value && BigInt(`0x${toHex(proved.value)}`);

@@ -20,6 +20,7 @@ from client.verify_bundle import Trusted, verify_bundle, write_bundle
 from client.verify_errors import MalformedError, VerifyError
 from client.verify_facts import FACTS, Question
 from tests.chain import FUNDS, key_of
+from tests.client.hostile_bundles import hostile_texts
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "bundles.json").read_text())
 BUNDLES = RECORDED["bundles"]
@@ -65,6 +66,18 @@ def test_no_byte_of_a_bundle_can_be_another(name: str) -> None:
         changed = text[:at] + bytes([text[at] ^ 1 << at % 7]) + text[at + 1 :]
         with pytest.raises(VerifyError):
             verify_bundle(changed, TRUSTED, NOW_NS)
+
+
+@pytest.mark.parametrize("name", ["balance", "model_absent"])
+def test_whatever_a_hostile_bundle_holds_it_is_refused_by_name(name: str) -> None:
+    texts = hostile_texts(name)
+
+    for text in texts:
+        with pytest.raises(VerifyError) as error:
+            verify_bundle(text, TRUSTED, NOW_NS)
+        # Whoever shows the reason must be able to write it.
+        assert str(error.value).encode(), text[:300]
+    assert len(texts) > 1000
 
 
 REFUSALS: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {

@@ -15,6 +15,7 @@ import pytest
 from client.light import DAY_NS
 from client.verify_bundle import Trusted, verify_bundle, write_bundle
 from client.verify_errors import VerifyError
+from tests.client.hostile_bundles import hostile_texts
 from tests.client.light_chain import block_json, now_ns
 from tests.client.test_light_bundle import (
     BUNDLES,
@@ -43,15 +44,15 @@ def supports_ed25519(node: str) -> bool:
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """Node of PATH or, with EVERGRID_NODE=wheel in the environment, of a wheel in a place of its own."""
+    """Node of PATH or, with EVERGRID_TEST_NODEJS=wheel, of a wheel in a place of its own."""
     found = shutil.which("node")
-    if found is None and os.environ.get("EVERGRID_NODE") == "wheel":
+    if found is None and os.environ.get("EVERGRID_TEST_NODEJS") == "wheel":
         try:
             found = str(node_from_wheel())
         except SetupError as error:
             pytest.skip(f"Node's wheel cannot be installed: {error}")
     if found is None:
-        pytest.skip("there is no Node in PATH, and EVERGRID_NODE=wheel is not set")
+        pytest.skip("there is no Node in PATH, and EVERGRID_TEST_NODEJS=wheel is not set")
     if not supports_ed25519(found):
         pytest.skip("this Node is too old: its Web Crypto has no Ed25519")
     return found
@@ -124,6 +125,14 @@ def test_every_refusal_has_the_same_code_in_javascript(node: str) -> None:
     assert in_javascript(node, cases) == expected
 
 
+def test_what_hostile_bundles_hold_is_refused_in_javascript_by_the_code_of_python(node: str) -> None:
+    texts = hostile_texts("balance")
+
+    codes = in_javascript(node, [case(text=text) for text in texts])
+
+    assert codes == [in_python(text) for text in texts]
+
+
 def signed_bundle(blocks: list[dict[str, Any]], height: int, vector: dict[str, Any]) -> str:
     """A bundle over headers that the test signs; its question is answered by the vector's store of `bank`."""
     bundle = BUNDLES["balance"]
@@ -175,4 +184,5 @@ def test_the_command_line_tells_by_its_exit_code(node: str, tmp_path: Path) -> N
     assert (held.returncode, json.loads(held.stdout)["amount"]) == (0, "1000000000000000")
     assert (absent.returncode, json.loads(absent.stdout)["value"]) == (3, None)
     assert (refused.returncode, "wrong_height" in refused.stderr) == (4, True)
-    assert run(files["balance"]).returncode == 2
+    for wrong in ((), (*trust, "--trusting-period-hours", "soon"), (*trust, "--trusting-period-hours", "-1")):
+        assert run(files["balance"], *wrong).returncode == 2
