@@ -39,6 +39,7 @@ _OTHER_FILES = (
     "cosmos.feegrant.v1beta1.feegrant_pb2",
     "cosmos.crypto.secp256k1.keys_pb2",
     "cosmos.crypto.ed25519.keys_pb2",
+    "cosmos.crypto.multisig.keys_pb2",
 )
 
 

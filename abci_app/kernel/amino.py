@@ -2,13 +2,14 @@
 
 Keys are sorted and there are no spaces; numbers of 64 bits are text, enums numbers, an Any is its amino name
 with its value; what is empty is left out, except where the published declarations say otherwise.
-Only transfers, governance and grants, of fees too, have such a form here. All else is refused by name: what
-is not in the document would not be signed.
+Transfers, governance and grants have the published names, messages of Evergrid their type URL for a name, as
+declarations without one have. All else is refused by name: what is not in the document would not be signed.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -66,6 +67,7 @@ ALWAYS: Final = frozenset(
         "cosmos.gov.v1.MsgVote.proposal_id",
     }
 )
+OWN: Final = "evergrid."
 _TEXT_NUMBERS: Final = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
 _ESCAPES: Final = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 _ANY: Final = "google.protobuf.Any"
@@ -124,10 +126,16 @@ def _check_said(tx: Tx) -> None:
 
 
 def _named(message: Message) -> dict[str, Any]:
-    full_name = message.DESCRIPTOR.full_name
+    return {"type": name_of(message.DESCRIPTOR.full_name), "value": _fields(message)}
+
+
+def name_of(full_name: str) -> str:
+    """What a message is called in the document; raises NotSupported where it has no form."""
+    if full_name.startswith(OWN):
+        return f"/{full_name}"
     if full_name not in NAMES:
         raise NotSupported(f"/{full_name[:SHOWN]} has no amino JSON form: sign with SIGN_MODE_DIRECT")
-    return {"type": NAMES[full_name], "value": _fields(message)}
+    return NAMES[full_name]
 
 
 def _fields(message: Message) -> dict[str, Any]:
@@ -150,7 +158,8 @@ def _fields(message: Message) -> dict[str, Any]:
 
 def _single(field: Any, value: Any) -> Any:
     if field.message_type is None:
-        assert field.type != FieldDescriptor.TYPE_BYTES, f"{field.full_name}: bytes have no form"
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            return b64encode(value).decode()
         return str(value) if field.cpp_type in _TEXT_NUMBERS else value
     if field.message_type.full_name == Timestamp.DESCRIPTOR.full_name:
         return time_text(value)
@@ -165,8 +174,7 @@ def _packed(type_url: str, value: bytes) -> dict[str, Any] | None:
     if not type_url:
         return None
     full_name = type_url.removeprefix("/")
-    if full_name not in NAMES:
-        raise NotSupported(f"{type_url[:SHOWN]} has no amino JSON form: sign with SIGN_MODE_DIRECT")
+    name_of(full_name)
     try:
         return _named(message_class(full_name).FromString(value))
     except DecodeError as error:

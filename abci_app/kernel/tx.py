@@ -12,6 +12,7 @@ from abci_app.kernel.errors import TxParseError
 from abci_app.kernel.module import MESSAGES, MessageRoute
 from abci_app.kernel.strict import Walker, varint
 from protocol.gen.cosmos.crypto.ed25519 import keys_pb2 as ed25519
+from protocol.gen.cosmos.crypto.multisig import keys_pb2 as multisig
 from protocol.gen.cosmos.crypto.secp256k1 import keys_pb2 as secp256k1
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 # Public keys stand in an Any as well; which kinds may sign is not the decoder's to say. Modules add theirs.
 _PACKED: dict[str, type[Message]] = {
-    "/" + key.DESCRIPTOR.full_name: key for key in (secp256k1.PubKey, ed25519.PubKey)
+    "/" + key.DESCRIPTOR.full_name: key
+    for key in (secp256k1.PubKey, ed25519.PubKey, multisig.LegacyAminoPubKey)
 }
 
 _BODY, _AUTH_INFO, _SIGNATURE = 0x0A, 0x12, 0x1A
@@ -51,7 +53,8 @@ class Tx:
     @property
     def block_gas(self) -> int:
         """What it takes of a block's gas: its limit, and no less than it costs to refuse it."""
-        return max(self.gas_limit, SIGNATURE_GAS_MIN * max(1, len(self.signatures)))
+        count = sum(_signature_count(info.mode_info) for info in self.auth_info.signer_infos)
+        return max(self.gas_limit, SIGNATURE_GAS_MIN * max(1, count, len(self.signatures)))
 
     @property
     def fee(self) -> tx_pb2.Fee:
@@ -146,6 +149,11 @@ def _signers(messages: tuple[tuple[MessageRoute, Message], ...], payer: str) -> 
     if payer:
         required[payer] = None
     return tuple(required)
+
+
+def _signature_count(mode: tx_pb2.ModeInfo) -> int:
+    """Of one signer: more than one where it has several owners."""
+    return sum(map(_signature_count, mode.multi.mode_infos)) if mode.HasField("multi") else 1
 
 
 def signers(tx: Tx) -> tuple[str, ...]:

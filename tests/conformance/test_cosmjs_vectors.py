@@ -18,7 +18,14 @@ from client.keys import Key
 from client.tx import Fee, Signer, build
 from protocol.gen.cosmos.authz.v1beta1.tx_pb2 import MsgExec
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
-from protocol.gen.evergrid.hardware.v1.hardware_pb2 import MsgSubmitHardwareDiff
+from protocol.gen.cosmos.upgrade.v1beta1.tx_pb2 import MsgCancelUpgrade
+from protocol.gen.evergrid.hardware.v1.hardware_pb2 import (
+    ML_NODE_STATUS_DISABLED,
+    Hardware,
+    MLNode,
+    MsgSubmitHardwareDiff,
+    MsgSubmitNewParticipant,
+)
 from protocol.gen.google.protobuf import any_pb2
 from protocol.gen.google.protobuf.timestamp_pb2 import Timestamp
 from tests.conformance.cosmjs_checks import SCRIPTS, cosmjs_or_skip
@@ -60,8 +67,9 @@ def test_the_amino_document_is_the_one_that_cosmjs_signs(golden: dict[str, str])
 @pytest.mark.parametrize("golden", cases("amino", "direct"))
 def test_the_digest_is_of_the_document_and_the_signature_of_cosmjs_verifies(golden: dict[str, str]) -> None:
     tx = tx_of(golden)
+    [info] = tx.auth_info.signer_infos
 
-    digest = digest_of(tx, tx.auth_info.signer_infos[0], CHAIN_ID, NUMBER)
+    digest = digest_of(tx, info.mode_info.single.mode, CHAIN_ID, NUMBER, info.sequence)
 
     assert digest == sha256(bytes.fromhex(golden["document"])).digest()
     assert verify_signature(PUBLIC_KEY, digest, tx.signatures[0])
@@ -153,11 +161,33 @@ def test_an_inner_message_whose_text_is_no_utf_8_is_refused_and_not_raised_at_th
         amino.sign_document(tx, CHAIN_ID, NUMBER, SEQUENCE)
 
 
+def test_a_message_of_evergrid_is_named_by_its_type_and_shows_all_that_is_set() -> None:
+    signer = Signer(Key(bytes.fromhex(GOLDEN["key"])), NUMBER, SEQUENCE)
+    cards = Hardware(type="H200", count=2, memory_mib=1 << 40)
+    node = MLNode(node_id="n", status=ML_NODE_STATUS_DISABLED, models=["a/b", "c"], hardware=[cards])
+    messages = [
+        MsgSubmitHardwareDiff(creator=GOLDEN["address"], new_or_modified=[node], removed=["o"]),
+        MsgSubmitNewParticipant(creator=GOLDEN["address"], url="http://a", proof_of_possession=b"\xff\0"),
+    ]
+    tx = decode(build(messages, [signer], CHAIN_ID, Fee(1)))
+
+    document = json.loads(amino.sign_document(tx, CHAIN_ID, NUMBER, SEQUENCE))
+
+    memory = {"type": "H200", "count": 2, "memory_mib": "1099511627776"}
+    shown = {"node_id": "n", "status": 2, "models": ["a/b", "c"], "hardware": [memory]}
+    value = {"creator": GOLDEN["address"], "new_or_modified": [shown], "removed": ["o"]}
+    joined = {"creator": GOLDEN["address"], "url": "http://a", "proof_of_possession": "/wA="}
+    assert document["msgs"] == [
+        {"type": "/evergrid.hardware.v1.MsgSubmitHardwareDiff", "value": value},
+        {"type": "/evergrid.hardware.v1.MsgSubmitNewParticipant", "value": joined},
+    ]
+
+
 def test_a_message_without_an_amino_form_is_refused_by_name() -> None:
     signer = Signer(Key(bytes.fromhex(GOLDEN["key"])), NUMBER, SEQUENCE)
-    raw = build([MsgSubmitHardwareDiff(creator=GOLDEN["address"])], [signer], CHAIN_ID, Fee(1))
+    raw = build([MsgCancelUpgrade(authority=GOLDEN["address"])], [signer], CHAIN_ID, Fee(1))
 
-    with pytest.raises(NotSupported, match="MsgSubmitHardwareDiff has no amino JSON"):
+    with pytest.raises(NotSupported, match="MsgCancelUpgrade has no amino JSON"):
         amino.sign_document(decode(raw), CHAIN_ID, NUMBER, SEQUENCE)
 
 

@@ -34,7 +34,6 @@ LEFT_OUT = {
     # Replaced by params.
     "cosmos.gov.v1.GenesisState": {"deposit_params", "tally_params", "voting_params"},
     "cosmos.tx.v1beta1.AuthInfo": {"tip"},  # obsolete; strict decoding refuses it
-    "cosmos.tx.v1beta1.ModeInfo": {"multi"},  # no multisignatures; strict decoding refuses them
     "cosmos.upgrade.v1beta1.Plan": {"time", "upgraded_client_state"},  # deprecated; plans are by height
     "tendermint.types.Block": {"evidence"},
 }

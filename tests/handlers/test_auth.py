@@ -260,7 +260,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], int, str]] = {
         8,
         (
             "keys of type /cosmos.crypto.ed25519.PubKey cannot sign, "
-            "only /cosmos.crypto.secp256k1.PubKey: invalid pubkey"
+            "only /cosmos.crypto.secp256k1.PubKey and /cosmos.crypto.multisig.LegacyAminoPubKey: "
+            "invalid pubkey"
         ),
     ),
     "no key at the first transaction": (

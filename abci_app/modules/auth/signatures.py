@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from abci_app.kernel.tx import Tx
-    from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
     from protocol.gen.google.protobuf import any_pb2
 
 PUBLIC_KEY_BYTES: Final = 33
@@ -83,13 +82,12 @@ def key_of(packed: any_pb2.Any) -> bytes | None:
     return keys_pb2.PubKey.FromString(packed.value).key
 
 
-def digest_of(tx: Tx, info: tx_pb2.SignerInfo, chain_id: str, account_number: int) -> bytes:
+def digest_of(tx: Tx, mode: int, chain_id: str, account_number: int, sequence: int) -> bytes:
     """What a signer signs (32 bytes) in the mode that it names; raises NotSupported for any but the two."""
-    mode = info.mode_info.single.mode
     if mode == signing_pb2.SIGN_MODE_DIRECT:
         return sign_bytes(tx, chain_id, account_number)
     if mode == signing_pb2.SIGN_MODE_LEGACY_AMINO_JSON:
-        return amino.sign_bytes(tx, chain_id, account_number, info.sequence)
+        return amino.sign_bytes(tx, chain_id, account_number, sequence)
     value = signing_pb2.SignMode.DESCRIPTOR.values_by_number.get(mode)
     raise NotSupported(f"sign mode {mode if value is None else value.name}: sign with SIGN_MODE_DIRECT")
 
@@ -105,7 +103,8 @@ def pending(txs: Iterable[Tx], chain_id: str, account_numbers: Mapping[str, int]
             if key is None or number is None:
                 continue
             try:
-                signed = (key, digest_of(tx, info, chain_id, number), signature)
+                mode = info.mode_info.single.mode
+                signed = (key, digest_of(tx, mode, chain_id, number, info.sequence), signature)
             except NotSupported:
                 # The ante chain says so to its sender.
                 continue

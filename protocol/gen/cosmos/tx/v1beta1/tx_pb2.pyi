@@ -1,4 +1,5 @@
 from protocol.gen.cosmos.base.v1beta1 import coin_pb2 as _coin_pb2
+from protocol.gen.cosmos.crypto.multisig.v1beta1 import multisig_pb2 as _multisig_pb2
 from protocol.gen.cosmos.tx.signing.v1beta1 import signing_pb2 as _signing_pb2
 from protocol.gen.google.protobuf import any_pb2 as _any_pb2
 from protocol.gen.google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -78,15 +79,24 @@ class SignerInfo(_message.Message):
     def __init__(self, public_key: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., mode_info: _Optional[_Union[ModeInfo, _Mapping]] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class ModeInfo(_message.Message):
-    __slots__ = ("single",)
+    __slots__ = ("single", "multi")
     class Single(_message.Message):
         __slots__ = ("mode",)
         MODE_FIELD_NUMBER: _ClassVar[int]
         mode: _signing_pb2.SignMode
         def __init__(self, mode: _Optional[_Union[_signing_pb2.SignMode, str]] = ...) -> None: ...
+    class Multi(_message.Message):
+        __slots__ = ("bitarray", "mode_infos")
+        BITARRAY_FIELD_NUMBER: _ClassVar[int]
+        MODE_INFOS_FIELD_NUMBER: _ClassVar[int]
+        bitarray: _multisig_pb2.CompactBitArray
+        mode_infos: _containers.RepeatedCompositeFieldContainer[ModeInfo]
+        def __init__(self, bitarray: _Optional[_Union[_multisig_pb2.CompactBitArray, _Mapping]] = ..., mode_infos: _Optional[_Iterable[_Union[ModeInfo, _Mapping]]] = ...) -> None: ...
     SINGLE_FIELD_NUMBER: _ClassVar[int]
+    MULTI_FIELD_NUMBER: _ClassVar[int]
     single: ModeInfo.Single
-    def __init__(self, single: _Optional[_Union[ModeInfo.Single, _Mapping]] = ...) -> None: ...
+    multi: ModeInfo.Multi
+    def __init__(self, single: _Optional[_Union[ModeInfo.Single, _Mapping]] = ..., multi: _Optional[_Union[ModeInfo.Multi, _Mapping]] = ...) -> None: ...
 
 class Fee(_message.Message):
     __slots__ = ("amount", "gas_limit", "payer", "granter")
