@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 import abci_app.explain
+import abci_app.module_versions
 import abci_app.participants
 import abci_app.staking  # noqa: F401 - registers what it answers
 from abci_app.kernel.block import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_LOG

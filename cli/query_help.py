@@ -96,6 +96,7 @@ HELP = {
     "upgrade applied-plan": "The height at which an upgrade was applied, 0 if never.",
     "upgrade authority": "The account that may plan upgrades.",
     "upgrade current-plan": "The upgrade that waits for its height.",
+    "upgrade module-versions": "The modules and the versions of their state.",
     "uptime draw-inputs": "What the next draw would start from.",
     "uptime model-throughput": "Tokens of a model served in a range of blocks.",
     "uptime slot-allocations": "The draws of who serves during an epoch's proof of compute.",

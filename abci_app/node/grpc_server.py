@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf.message import Message
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from abci_app.kernel.errors import QueryError
 from abci_app.node.services import HEIGHT_HEADER, Services, parse_height
@@ -26,6 +26,7 @@ THREADS: Final = 8
 # What comes beyond it is refused at once, before anything is read.
 CALLS_MAX: Final = 256
 GRACE_SECONDS: Final = 3.0
+REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
 START_SECONDS: Final = 10.0
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
@@ -72,6 +73,22 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in 
             return message
 
         return answer
+
+
+def _reflect(names: tuple[str, ...], server: Any) -> None:
+    """Describes the services under both names of reflection: their messages are the same on the wire."""
+    # The stubs do not know of the asynchronous one.
+    servicer = reflection.aio.ReflectionServicer(names, pool=POOL)  # type: ignore[attr-defined]
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    handlers = [
+        grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method})
+        for name in (reflection.SERVICE_NAME, REFLECTION_V1)
+    ]
+    server.add_generic_rpc_handlers(handlers)
 
 
 def _encoded(message: Message) -> bytes:
@@ -124,7 +141,7 @@ class GrpcServer:
                 maximum_concurrent_rpcs=CALLS_MAX,
             )
             names = sorted({route.service for route in self._services.routes.values()})
-            reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server, POOL)
+            _reflect((*names, reflection.SERVICE_NAME, REFLECTION_V1), server)
             host = f"[{self.host}]" if ":" in self.host else self.host
             try:
                 self.port = server.add_insecure_port(f"{host}:{self.port}")

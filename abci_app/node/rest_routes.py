@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from abci_app.kernel.errors import QueryError, invalid_argument
 from protocol.descriptors import Route
@@ -37,6 +39,7 @@ DECIMALS: Final = frozenset(
     {"delegator_shares", "shares", "rate", "max_rate", "max_change_rate", "min_commission_rate"}
 )
 DECIMAL_DIGITS: Final = 18
+ANY: Final = "google.protobuf.Any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,47 @@ def _write_decimals(value: Any) -> None:
                 _write_decimals(inner)
 
 
+@cache
+def _nullable(descriptor: Descriptor) -> tuple[str, ...]:
+    return tuple(
+        field.name
+        for field in descriptor.fields
+        if field.message_type is not None and not _is_repeated(field) and field.containing_oneof is None
+    )
+
+
+@cache
+def _inner_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """The fields that hold messages of our own kind: neither maps nor what JSON has a form of its own for."""
+    return tuple(
+        field
+        for field in descriptor.fields
+        if (inner := field.message_type) is not None
+        and not inner.GetOptions().map_entry
+        and (inner.full_name == ANY or inner.file.package != "google.protobuf")
+    )
+
+
+def _write_nulls(message: Any, value: dict[str, Any]) -> None:
+    """Writes null for each message that is not there, as other gateways do, unless it is a side of a oneof."""
+    for name in _nullable(message.DESCRIPTOR):
+        if not message.HasField(name):
+            value[name] = None
+    for field in _inner_fields(message.DESCRIPTOR):
+        held, shown = getattr(message, field.name), value.get(field.name)
+        for each, text in zip(held, shown or (), strict=True) if _is_repeated(field) else [(held, shown)]:
+            if isinstance(text, dict):
+                _write_nulls(_opened(each), text)
+
+
+def _opened(message: Any) -> Any:
+    """What an Any holds, and any other message itself."""
+    if message.DESCRIPTOR.full_name != ANY:
+        return message
+    kind = POOL.FindMessageTypeByName(message.type_url.rpartition("/")[2])
+    return GetMessageClass(kind).FromString(message.value)
+
+
 def as_json(message: Message) -> bytes:
     """A message as the gateway writes it: names of the declaration, every field, 64-bit integers as text."""
     value = json_format.MessageToDict(
@@ -228,6 +272,7 @@ def as_json(message: Message) -> bytes:
         always_print_fields_with_no_presence=True,
         descriptor_pool=POOL,
     )
+    _write_nulls(message, value)
     if message.DESCRIPTOR.full_name.startswith(STAKING_PACKAGE):
         _write_decimals(value)
     pagination = value.get("pagination")

@@ -261,6 +261,20 @@ def test_reflection_lists_the_services_and_describes_them(channel: grpc.Channel)
     assert epochs_pb2.DESCRIPTOR.name in {file.name for file in files}
 
 
+def test_reflection_answers_under_its_newer_name_too(channel: grpc.Channel) -> None:
+    from grpc_reflection.v1alpha import reflection_pb2
+
+    stream: Any = channel.stream_stream
+    call = stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+    request = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+
+    (raw,) = call(iter([request]), timeout=20)
+
+    listed = reflection_pb2.ServerReflectionResponse.FromString(raw).list_services_response.service
+    names = {service.name for service in listed}
+    assert {"cosmos.bank.v1beta1.Query", "grpc.reflection.v1.ServerReflection"} <= names
+
+
 def test_open_reflection_streams_do_not_keep_queries_waiting(channel: grpc.Channel) -> None:
     import threading
 

@@ -8,7 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
@@ -18,10 +18,14 @@ from abci_app.node.comet import CometRpc
 from abci_app.node.rest import RestServer
 from abci_app.node.rest_routes import RouteTable, as_json, request_of
 from abci_app.node.services import Services
+from protocol.gen.cosmos.auth.v1beta1 import auth_pb2
+from protocol.gen.cosmos.auth.v1beta1 import query_pb2 as auth_query
 from protocol.gen.cosmos.bank.v1beta1 import tx_pb2 as bank_tx
 from protocol.gen.cosmos.base.abci.v1beta1 import abci_pb2
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
-from protocol.gen.cosmos.tx.v1beta1 import service_pb2
+from protocol.gen.cosmos.tx.v1beta1 import service_pb2, tx_pb2
+from protocol.gen.cosmos.upgrade.v1beta1 import query_pb2 as upgrade_query
+from protocol.gen.google.protobuf import any_pb2
 from tests.chain import DENOM, FUNDS, Chain, GenesisNode, GenesisParticipant, a_model, app_state, key_of
 
 NO_COMET = "http://127.0.0.1:9"
@@ -335,6 +339,24 @@ def test_fields_that_a_request_does_not_have_are_left_out(services: Services) ->
     assert request == match.route.request()
 
 
+def test_who_asks_for_longer_pages_of_transactions_gets_the_longest_there_are(chain: Chain) -> None:
+    class Searched(CometRpc):
+        limits: ClassVar[list[int]] = []
+
+        def search(self, query: str, page: int, limit: int, order: str) -> dict[str, Any]:
+            self.limits.append(limit)
+            return {"txs": [], "total_count": "0"}
+
+    services = Services(chain.app, Searched(NO_COMET))
+    path = "/cosmos.tx.v1beta1.Service/GetTxsEvent"
+
+    for limit in (0, 7, 1000):
+        request = service_pb2.GetTxsEventRequest(query="tx.height=1", limit=limit)
+        services.answer(path, request.SerializeToString())
+
+    assert Searched.limits == [100, 7, 100]
+
+
 def test_json_has_bytes_in_base64_and_no_floats() -> None:
     response = abci_pb2.TxResponse(height=2**62, data="0A", gas_used=5)
 
@@ -343,6 +365,23 @@ def test_json_has_bytes_in_base64_and_no_floats() -> None:
     assert value["height"] == str(2**62)
     assert value["data"] == "0A"
     assert value["events"] == []
+
+
+def test_a_message_that_is_not_there_is_null_and_the_sides_of_a_oneof_are_left_out() -> None:
+    account = auth_pb2.BaseAccount(address="a")
+    packed = any_pb2.Any(type_url="/cosmos.auth.v1beta1.BaseAccount", value=account.SerializeToString())
+    modes = tx_pb2.ModeInfo(single=tx_pb2.ModeInfo.Single(mode="SIGN_MODE_DIRECT"))
+    tx = tx_pb2.Tx(auth_info=tx_pb2.AuthInfo(signer_infos=[tx_pb2.SignerInfo(mode_info=modes)]))
+
+    assert json.loads(as_json(account))["pub_key"] is None
+    assert json.loads(as_json(auth_query.QueryAccountResponse(account=packed)))["account"]["pub_key"] is None
+    assert json.loads(as_json(upgrade_query.QueryCurrentPlanResponse())) == {"plan": None}
+    shown = json.loads(as_json(tx))
+    assert shown["body"] is None
+    (info,) = shown["auth_info"]["signer_infos"]
+    assert info["public_key"] is None
+    assert info["mode_info"] == {"single": {"mode": "SIGN_MODE_DIRECT"}}
+    assert json.loads(as_json(service_pb2.GetTxsEventResponse()))["pagination"] is None
 
 
 def test_the_swagger_page_describes_every_route_of_the_gateway(

@@ -26,7 +26,7 @@ from protocol.gen.cosmos.upgrade.v1beta1 import upgrade_pb2 as cosmos_dot_upgrad
 from protocol.gen.google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n\"cosmos/upgrade/v1beta1/query.proto\x12\x16\x63osmos.upgrade.v1beta1\x1a$cosmos/upgrade/v1beta1/upgrade.proto\x1a\x1cgoogle/api/annotations.proto\"\x19\n\x17QueryCurrentPlanRequest\"F\n\x18QueryCurrentPlanResponse\x12*\n\x04plan\x18\x01 \x01(\x0b\x32\x1c.cosmos.upgrade.v1beta1.Plan\"\'\n\x17QueryAppliedPlanRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x18QueryAppliedPlanResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\"\x17\n\x15QueryAuthorityRequest\")\n\x16QueryAuthorityResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t2\xe8\x03\n\x05Query\x12\x9e\x01\n\x0b\x43urrentPlan\x12/.cosmos.upgrade.v1beta1.QueryCurrentPlanRequest\x1a\x30.cosmos.upgrade.v1beta1.QueryCurrentPlanResponse\",\x82\xd3\xe4\x93\x02&\x12$/cosmos/upgrade/v1beta1/current_plan\x12\xa5\x01\n\x0b\x41ppliedPlan\x12/.cosmos.upgrade.v1beta1.QueryAppliedPlanRequest\x1a\x30.cosmos.upgrade.v1beta1.QueryAppliedPlanResponse\"3\x82\xd3\xe4\x93\x02-\x12+/cosmos/upgrade/v1beta1/applied_plan/{name}\x12\x95\x01\n\tAuthority\x12-.cosmos.upgrade.v1beta1.QueryAuthorityRequest\x1a..cosmos.upgrade.v1beta1.QueryAuthorityResponse\")\x82\xd3\xe4\x93\x02#\x12!/cosmos/upgrade/v1beta1/authorityb\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n\"cosmos/upgrade/v1beta1/query.proto\x12\x16\x63osmos.upgrade.v1beta1\x1a$cosmos/upgrade/v1beta1/upgrade.proto\x1a\x1cgoogle/api/annotations.proto\"\x19\n\x17QueryCurrentPlanRequest\"F\n\x18QueryCurrentPlanResponse\x12*\n\x04plan\x18\x01 \x01(\x0b\x32\x1c.cosmos.upgrade.v1beta1.Plan\"\'\n\x17QueryAppliedPlanRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x18QueryAppliedPlanResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\"1\n\x1aQueryModuleVersionsRequest\x12\x13\n\x0bmodule_name\x18\x01 \x01(\t\"]\n\x1bQueryModuleVersionsResponse\x12>\n\x0fmodule_versions\x18\x01 \x03(\x0b\x32%.cosmos.upgrade.v1beta1.ModuleVersion\"\x17\n\x15QueryAuthorityRequest\")\n\x16QueryAuthorityResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t2\x95\x05\n\x05Query\x12\x9e\x01\n\x0b\x43urrentPlan\x12/.cosmos.upgrade.v1beta1.QueryCurrentPlanRequest\x1a\x30.cosmos.upgrade.v1beta1.QueryCurrentPlanResponse\",\x82\xd3\xe4\x93\x02&\x12$/cosmos/upgrade/v1beta1/current_plan\x12\xa5\x01\n\x0b\x41ppliedPlan\x12/.cosmos.upgrade.v1beta1.QueryAppliedPlanRequest\x1a\x30.cosmos.upgrade.v1beta1.QueryAppliedPlanResponse\"3\x82\xd3\xe4\x93\x02-\x12+/cosmos/upgrade/v1beta1/applied_plan/{name}\x12\xaa\x01\n\x0eModuleVersions\x12\x32.cosmos.upgrade.v1beta1.QueryModuleVersionsRequest\x1a\x33.cosmos.upgrade.v1beta1.QueryModuleVersionsResponse\"/\x82\xd3\xe4\x93\x02)\x12\'/cosmos/upgrade/v1beta1/module_versions\x12\x95\x01\n\tAuthority\x12-.cosmos.upgrade.v1beta1.QueryAuthorityRequest\x1a..cosmos.upgrade.v1beta1.QueryAuthorityResponse\")\x82\xd3\xe4\x93\x02#\x12!/cosmos/upgrade/v1beta1/authorityb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERY'].methods_by_name['CurrentPlan']._serialized_options = b'\202\323\344\223\002&\022$/cosmos/upgrade/v1beta1/current_plan'
   _globals['_QUERY'].methods_by_name['AppliedPlan']._loaded_options = None
   _globals['_QUERY'].methods_by_name['AppliedPlan']._serialized_options = b'\202\323\344\223\002-\022+/cosmos/upgrade/v1beta1/applied_plan/{name}'
+  _globals['_QUERY'].methods_by_name['ModuleVersions']._loaded_options = None
+  _globals['_QUERY'].methods_by_name['ModuleVersions']._serialized_options = b'\202\323\344\223\002)\022\'/cosmos/upgrade/v1beta1/module_versions'
   _globals['_QUERY'].methods_by_name['Authority']._loaded_options = None
   _globals['_QUERY'].methods_by_name['Authority']._serialized_options = b'\202\323\344\223\002#\022!/cosmos/upgrade/v1beta1/authority'
   _globals['_QUERYCURRENTPLANREQUEST']._serialized_start=130
@@ -47,10 +49,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYAPPLIEDPLANREQUEST']._serialized_end=268
   _globals['_QUERYAPPLIEDPLANRESPONSE']._serialized_start=270
   _globals['_QUERYAPPLIEDPLANRESPONSE']._serialized_end=312
-  _globals['_QUERYAUTHORITYREQUEST']._serialized_start=314
-  _globals['_QUERYAUTHORITYREQUEST']._serialized_end=337
-  _globals['_QUERYAUTHORITYRESPONSE']._serialized_start=339
-  _globals['_QUERYAUTHORITYRESPONSE']._serialized_end=380
-  _globals['_QUERY']._serialized_start=383
-  _globals['_QUERY']._serialized_end=871
+  _globals['_QUERYMODULEVERSIONSREQUEST']._serialized_start=314
+  _globals['_QUERYMODULEVERSIONSREQUEST']._serialized_end=363
+  _globals['_QUERYMODULEVERSIONSRESPONSE']._serialized_start=365
+  _globals['_QUERYMODULEVERSIONSRESPONSE']._serialized_end=458
+  _globals['_QUERYAUTHORITYREQUEST']._serialized_start=460
+  _globals['_QUERYAUTHORITYREQUEST']._serialized_end=483
+  _globals['_QUERYAUTHORITYRESPONSE']._serialized_start=485
+  _globals['_QUERYAUTHORITYRESPONSE']._serialized_end=526
+  _globals['_QUERY']._serialized_start=529
+  _globals['_QUERY']._serialized_end=1190
 # @@protoc_insertion_point(module_scope)

@@ -1,8 +1,9 @@
 from protocol.gen.cosmos.upgrade.v1beta1 import upgrade_pb2 as _upgrade_pb2
 from protocol.gen.google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -27,6 +28,18 @@ class QueryAppliedPlanResponse(_message.Message):
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     height: int
     def __init__(self, height: _Optional[int] = ...) -> None: ...
+
+class QueryModuleVersionsRequest(_message.Message):
+    __slots__ = ("module_name",)
+    MODULE_NAME_FIELD_NUMBER: _ClassVar[int]
+    module_name: str
+    def __init__(self, module_name: _Optional[str] = ...) -> None: ...
+
+class QueryModuleVersionsResponse(_message.Message):
+    __slots__ = ("module_versions",)
+    MODULE_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    module_versions: _containers.RepeatedCompositeFieldContainer[_upgrade_pb2.ModuleVersion]
+    def __init__(self, module_versions: _Optional[_Iterable[_Union[_upgrade_pb2.ModuleVersion, _Mapping]]] = ...) -> None: ...
 
 class QueryAuthorityRequest(_message.Message):
     __slots__ = ()
