@@ -245,7 +245,7 @@ def _inner_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
 
 
 def _write_nulls(message: Any, value: dict[str, Any]) -> None:
-    """Writes null for each message that is not there, as other gateways do, unless it is a side of a oneof."""
+    """Writes null for each message that is not there, as other gateways do; sides of a oneof are left out."""
     for name in _nullable(message.DESCRIPTOR):
         if not message.HasField(name):
             value[name] = None
