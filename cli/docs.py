@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -43,10 +45,17 @@ def shared_table(names: tuple[str, ...]) -> list[str]:
     return ["| option | |", "| --- | --- |", *(f"| {flags} | {text} |" for flags, text in rows)]
 
 
+def examples(text: str) -> str:
+    """A help's text in Markdown: paragraphs whose lines are kept are code."""
+    return re.sub(
+        r"^\x08\n((?:.+\n?)+)", lambda found: f"```\n{found[1].rstrip()}\n```\n", text, flags=re.MULTILINE
+    )
+
+
 def section(command: click.Command, ctx: click.Context) -> list[str]:
     """What the reference says of one command; options that many share are said once, at the top."""
     lines = [f"## {ctx.command_path}" if isinstance(command, click.Group) else f"### {ctx.command_path}", ""]
-    lines += [(command.help or "").strip(), ""]
+    lines += [examples(inspect.cleandoc(command.help or "")), ""]
     if isinstance(command, click.Group):
         return lines
     usage = " ".join(command.collect_usage_pieces(ctx))

@@ -32,6 +32,7 @@ class LazyGroup(click.Group):
         module, _, attribute = self.lazy[name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
+        _keep_lines(command)
         return command
 
     def rows(self) -> list[tuple[str, str]]:
@@ -51,3 +52,10 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         found = [CompletionItem(name, help=text) for name, text in self.rows() if name.startswith(incomplete)]
         return found + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _keep_lines(command: click.Command) -> None:
+    r"""Makes of a line `\b` in helps, which are raw text, the character by which click keeps line breaks."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n") or None
+    for inner in getattr(command, "commands", {}).values():
+        _keep_lines(inner)

@@ -133,23 +133,28 @@ def fee_granter(session: Session) -> str:
     return checked_address(text) if text else ""
 
 
-def on_chain(session: Session, key: Key) -> Signer:
-    """The key with its account's number and sequence."""
+def on_chain(session: Session, key: Key, address: str = "") -> Signer:
+    """The key with the number and sequence of its account, or of another one for which it signs."""
+    return Signer(key, *numbers_of(session, address or key.address))
+
+
+def numbers_of(session: Session, address: str) -> tuple[int, int]:
+    """Number and sequence of an account: given, else as the chain has them."""
     number, sequence = session.get("account_number"), session.get("sequence")
     if number is None or sequence is None:
         try:
-            account = session.client.account(key.address)
+            account = session.client.account(address)
         except ChainUnreachableError:
             raise
         except ChainError as error:
             if error.code != CODE_NOT_FOUND:
                 raise
             raise click.ClickException(
-                f"the account {key.address} is not on the chain yet: it must receive coins first"
+                f"the account {address} is not on the chain yet: it must receive coins first"
             ) from error
         number = account.account_number if number is None else number
         sequence = account.sequence if sequence is None else sequence
-    return Signer(key, number, sequence)
+    return number, sequence
 
 
 def price(session: Session, messages: Sequence[Message], signer: Signer, chain_id: str) -> Cost:

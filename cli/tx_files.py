@@ -1,4 +1,4 @@
-"""`evergrid tx sign`, `broadcast`, `encode`, `decode`: transactions as files, for keys kept offline."""
+"""`evergrid tx broadcast`, `encode`, `decode`: transactions as files, for keys kept offline."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import click
 from google.protobuf.message import DecodeError
 
 from cli.files import FILE, read_json
-from cli.options import CHAIN, KEYRING, LOCAL, shared
+from cli.options import CHAIN, LOCAL, shared
 from cli.reply import tx_json
-from cli.send import WAIT_S, on_chain, outcome
+from cli.send import WAIT_S, outcome
 from cli.tx_msg import found_messages
 from client.registry import MessageError, from_json, to_json, unpack_base64
-from client.tx import signer_info
 from protocol.descriptors import signer_field, signer_of
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 
 if TYPE_CHECKING:
-    from cli.session import Session
+    from google.protobuf.message import Message
 
-SIGN = ("from", "chain_id", "node", "account_number", "sequence", *KEYRING)
+    from cli.session import Session
 
 
 def read_tx(path: str) -> tx_pb2.Tx:
@@ -55,61 +54,15 @@ def signers_of(fields: Any) -> list[str]:
     return list(found)
 
 
-def _write(session: Session, tx: tx_pb2.Tx, output_document: str | None) -> None:
+def write(session: Session, message: Message, output_document: str | None) -> None:
+    """Prints a message as JSON, or writes it into a file."""
     from cli.out import as_json  # noqa: PLC0415 - only when it is used
 
-    text = as_json(to_json(tx))
+    text = as_json(to_json(message))
     if output_document is None:
         return click.echo(text)
     Path(output_document).write_text(text + "\n", encoding="utf-8")
     return session.emit({"file": output_document})
-
-
-@click.command()
-@click.argument("file", type=FILE)
-@click.option(
-    "--offline", is_flag=True, help="Ask no node: needs --chain-id, --account-number and --sequence."
-)
-@click.option(
-    "--output-document", type=click.Path(dir_okay=False), metavar="FILE", help="Write into this file."
-)
-@shared(*SIGN)
-def sign(session: Session, file: str, *, offline: bool, output_document: str | None) -> None:
-    """Sign the unsigned transaction in FILE, as --generate-only printed it, with the key of --from."""
-    if not session.get("from"):
-        raise click.UsageError("name the key that signs with --from")
-    named = ("chain_id", "account_number", "sequence")
-    missing = [f"--{name.replace('_', '-')}" for name in named if session.get(name) is None]
-    if offline and missing:
-        raise click.UsageError(f"--offline needs {', '.join(missing)}")
-    tx = read_tx(file)
-    key = session.keyring().key(session.get("from"))
-    _check_signable(read_json(file), tx, key.address)
-    signer = on_chain(session, key)
-    chain_id = session.get("chain_id") or session.client.status()["node_info"]["network"]
-    del tx.auth_info.signer_infos[:]
-    tx.auth_info.signer_infos.append(signer_info(signer))
-    document = tx_pb2.SignDoc(
-        body_bytes=tx.body.SerializeToString(deterministic=True),
-        auth_info_bytes=tx.auth_info.SerializeToString(deterministic=True),
-        chain_id=chain_id,
-        account_number=signer.account_number,
-    )
-    del tx.signatures[:]
-    tx.signatures.append(key.sign(document.SerializeToString(deterministic=True)))
-    _write(session, tx, output_document)
-
-
-def _check_signable(fields: Any, tx: tx_pb2.Tx, address: str) -> None:
-    """Raises MessageError with all that is in the way of one signature of this address."""
-    wrong = []
-    signers = signers_of(fields)
-    if signers != [address]:
-        wrong.append(f"its messages are signed by {', '.join(signers)}, not by {address}")
-    if not tx.auth_info.fee.gas_limit:
-        wrong.append("it has no gas limit: generate it with --gas N")
-    if wrong:
-        raise MessageError("the transaction cannot be signed: " + "; ".join(wrong))
 
 
 @click.command()

@@ -19,10 +19,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from client.keys import Key
+from protocol.multisig import packed_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from protocol.gen.google.protobuf import any_pb2
 
 BACKENDS = ("test", "file")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -110,6 +113,10 @@ class Keyring:
         """One key by its name or address, without its secret."""
         fields = self._read(name)
         return KeyInfo(fields["name"], fields["address"], base64.b64decode(fields["public_key"]))
+
+    def public(self, name: str) -> any_pb2.Any:
+        """The public key of one key by its name or address, as transactions show it."""
+        return packed_key(self.show(name).public_key)
 
     def key(self, name: str) -> Key:
         """One key by its name or address, with its secret."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from protocol.gen.cosmos.base.v1beta1.coin_pb2 import Coin
 from protocol.gen.cosmos.crypto.secp256k1.keys_pb2 import PubKey
-from protocol.gen.cosmos.tx.signing.v1beta1.signing_pb2 import SIGN_MODE_DIRECT
+from protocol.gen.cosmos.tx.signing.v1beta1.signing_pb2 import SIGN_MODE_DIRECT, SignMode
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 from protocol.gen.google.protobuf.any_pb2 import Any
 
@@ -91,10 +91,10 @@ def build(
     return raw.SerializeToString(deterministic=True)
 
 
-def signer_info(signer: Signer) -> tx_pb2.SignerInfo:
-    """Who signs in mode direct, as auth_info names them."""
+def signer_info(signer: Signer, mode: SignMode = SIGN_MODE_DIRECT) -> tx_pb2.SignerInfo:
+    """Who signs, as auth_info names them."""
     public_key = PubKey(key=signer.key.public)
-    single = tx_pb2.ModeInfo.Single(mode=SIGN_MODE_DIRECT)
+    single = tx_pb2.ModeInfo.Single(mode=mode)
     return tx_pb2.SignerInfo(
         public_key=pack(public_key), mode_info=tx_pb2.ModeInfo(single=single), sequence=signer.sequence
     )

@@ -172,3 +172,13 @@ def test_a_shell_completes_groups_queries_and_options(words: str, expected: str)
 
 def test_the_version_is_that_of_the_distribution(evergrid: Command) -> None:
     assert evergrid.json("version") | {"python": ""} == {"name": "evergrid", "version": "0.1.0", "python": ""}
+
+
+def test_examples_keep_their_lines_in_the_help_and_are_code_in_the_reference() -> None:
+    shown = run("node", "--help").stdout
+    written = reference(cli)
+
+    assert "  evergrid node list\n  evergrid node add" in shown
+    assert "```\nevergrid node list\nevergrid node add" in written
+    assert "\\b\n" not in shown + written
+    assert "\b" not in shown + written
