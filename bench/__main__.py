@@ -44,6 +44,7 @@ PARTS: Final = (
     Part("abci", ("--scale", "5"), ("--scale", "1")),
     Part("tx", (), ("--rounds", "2", "--txs", "500")),
     Part("gateway", (), ("--quick",)),
+    Part("queries", (), ("--quick",)),
     Part(
         "nonces", ("--seconds", "0.5", "--json", "/dev/stdout"), ("--seconds", "0.1", "--json", "/dev/stdout")
     ),
@@ -93,6 +94,19 @@ ROWS: Final = (
     Row("nonces validated, preset small", "nonces.small.validation_per_s", "1/s"),
 )
 
+QUERIES: Final = (("balance", "balance"), ("group", "epoch group of 1,000 nodes"))
+ROWS_OF_QUERIES: Final = tuple(
+    Row(
+        f"{title} over {transport}, clients: {clients}, {at}",
+        f"queries.{transport}.{name}.clients_{clients}.{at}_ms",
+        "ms",
+    )
+    for name, title in QUERIES
+    for transport in ("rpc", "grpc", "rest")
+    for clients in (1, 32)
+    for at in ("p50", "p99")
+)
+
 
 def machine() -> dict[str, Any]:
     """The facts without which no figure means anything."""
@@ -138,7 +152,7 @@ def table(results: dict[str, Any]) -> Table:
     out = Table("figure", "value", "unit", "Go SDK", "value / Go SDK")
     for column in (1, 3, 4):
         out.columns[column].justify = "right"
-    for row in ROWS:
+    for row in (*ROWS, *ROWS_OF_QUERIES):
         value = figure(results, row.path)
         if value is not None:
             go_sdk, ratio = (f"{row.go_sdk:,}", f"{value / row.go_sdk:.2f}") if row.go_sdk else ("", "")

@@ -69,7 +69,10 @@ class Address:
         """A bound, listening socket. Raises OSError, also when another process answers at the unix path."""
         if self.path is None:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            return socket.create_server((self.host, self.port), family=family, backlog=BACKLOG)
+            listener = socket.create_server((self.host, self.port), family=family, backlog=BACKLOG)
+            # Connections inherit it; asyncio sets it only where a socket names its protocol.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return listener
         _remove_stale(self.path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
