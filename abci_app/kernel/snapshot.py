@@ -226,6 +226,9 @@ class Restore:
         key_end, end = at + key_length, at + key_length + value_length
         if end > len(chunk) or not self._name or not key_length:
             raise SnapshotRefused("a leaf is cut off, or stands outside of a store")
+        # A tree as high as can be leaves one subtree open at each height; leaves alone would fill the memory.
+        if len(self._stack) > HEIGHT_MAX:
+            raise SnapshotRefused("more subtrees are open than in any tree: no tree is so high")
         key, value = chunk[at:key_end], chunk[key_end:end]
         record = LEAF_RECORD.pack(0, key_length) + key + value
         ref = self._write(version, record, writes)

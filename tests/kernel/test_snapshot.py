@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,40 @@ def test_no_flipped_byte_dropped_or_doubled_chunk_makes_a_state(data: st.DataObj
 
     # What a refused one left behind is gone with the next attempt.
     assert everything(restored(store, 3, source.app_hash, taken(source, 3))) == everything(source)
+
+
+def test_leaves_that_no_tree_takes_in_are_refused_before_they_fill_the_memory() -> None:
+    restore = MemoryStore(STORES).restore(3, bytes(32))
+    restore.feed(b"S" + struct.pack(">H", 4) + b"bank")
+    leaves = [b"L" + struct.pack(">QII", 1, 4, 1) + b"%04d" % n + b"x" for n in range(1000)]
+
+    restore.feed(b"".join(leaves[:200]))
+    with pytest.raises(SnapshotRefused, match="no tree is so high"):
+        restore.feed(b"".join(leaves[200:]))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"L" + struct.pack(">QII", 1, 2**32 - 1, 2**32 - 1) + b"k",
+        b"L" + struct.pack(">QII", 2**64 - 1, 1, 1) + b"kv",
+        b"L" + struct.pack(">QII", 0, 1, 1) + b"kv",
+        b"L" + struct.pack(">QII", 1, 0, 1) + b"v",
+        b"L" + struct.pack(">QI", 1, 1),
+        b"I" + struct.pack(">Q", 1),
+        b"S" + struct.pack(">H", 65535) + b"x",
+        b"S" + struct.pack(">H", 4) + b"\xff\xfe\xfd\xfc",
+        b"S" + struct.pack(">H", 4) + b"auth",
+        b"S" + struct.pack(">H", 5) + b"~bulk",
+        b"E" + b"E",
+        b"Z",
+    ],
+)
+def test_records_whose_sizes_or_numbers_lie_are_refused(record: bytes) -> None:
+    start = b"S" + struct.pack(">H", 4) + b"bank" + b"L" + struct.pack(">QII", 1, 1, 1) + b"ax"
+
+    with pytest.raises(SnapshotRefused):
+        restored(MemoryStore(STORES), 3, bytes(32), [start + record])
 
 
 @pytest.mark.parametrize("done", [0, 1, 3, 7])
