@@ -16,6 +16,7 @@ from abci_app.kernel.tx import Tx, decode, sign_bytes
 from abci_app.modules.auth.signatures import digest_of, verify_signature
 from client.keys import Key
 from client.tx import Fee, Signer, build
+from protocol import multisig
 from protocol.gen.cosmos.authz.v1beta1.tx_pb2 import MsgExec
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 from protocol.gen.cosmos.upgrade.v1beta1.tx_pb2 import MsgCancelUpgrade
@@ -55,6 +56,17 @@ def test_a_mnemonic_gives_the_address_that_cosmjs_gives(golden: dict[str, str]) 
 
     assert key.address == golden["address"]
     assert key.public.hex() == golden["publicKey"]
+
+
+@pytest.mark.parametrize("golden", GOLDEN["several"], ids=lambda each: f"{each['threshold']}")
+def test_a_key_of_several_owners_has_the_bytes_and_the_address_that_cosmjs_gives(
+    golden: dict[str, Any],
+) -> None:
+    key = multisig.multisig_key(golden["threshold"], [bytes.fromhex(each) for each in golden["public_keys"]])
+
+    assert multisig.amino_bytes(key).hex() == golden["amino"]
+    assert multisig.account(key) == golden["address"]
+    assert key.SerializeToString(deterministic=True).hex() == golden["packed"]
 
 
 @pytest.mark.parametrize("golden", cases("amino"))

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { coin, DENOM, direct, fee, ledgerLike, ownTypes, registryOf, report, require, sleep, until } from "./lib.mjs";
 import { allowance, converters, messages } from "./vectors.mjs";
 
+const amino = require("@cosmjs/amino");
 const stargate = require("@cosmjs/stargate");
 const { connectComet, Comet38Client } = require("@cosmjs/tendermint-rpc");
 const { TxRaw, TxBody, AuthInfo } = require("cosmjs-types/cosmos/tx/v1beta1/tx");
@@ -402,6 +403,35 @@ const checks = {
       const sent = await client.signAndBroadcast(address, [message], fee(400_000, 1000));
       assert.equal(sent.code, 0, sent.rawLog);
     }
+  },
+
+  async an_account_of_several_owners_sends_once_enough_of_them_signed(world) {
+    const names = ["alice", "bob", "dora"];
+    const wallets = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await ledgerLike(config.keys[name])])));
+    const owners = await Promise.all(names.map(async (name) => (await wallets[name].getAccounts())[0]));
+    const key = amino.createMultisigThresholdPubkey(owners.map(({ pubkey }) => amino.encodeSecp256k1Pubkey(pubkey)), 2);
+    const address = amino.pubkeyToAddress(key, "evergrid");
+    stargate.assertIsDeliverTxSuccess(await world.alice.client.sendTokens(world.alice.address, address, [coin(100_000)], "auto"));
+    const { accountNumber, sequence } = await world.alice.client.getSequence(address);
+    const message = { typeUrl: "/cosmos.bank.v1beta1.MsgSend", value: { fromAddress: address, toAddress: world.bob.address, amount: [coin(9)] } };
+    const paid = fee(200_000, 1000);
+    const signatures = new Map();
+    let bodyBytes;
+    for (const name of ["dora", "alice"]) {
+      const client = await stargate.SigningStargateClient.offline(wallets[name]);
+      const [{ address: owner }] = await wallets[name].getAccounts();
+      const signed = await client.sign(owner, [message], paid, "both", { accountNumber, sequence, chainId: config.chainId });
+      signatures.set(owner, signed.signatures[0]);
+      bodyBytes = signed.bodyBytes;
+    }
+    const [[one, alone]] = signatures;
+    const tooFew = stargate.makeMultisignedTxBytes(key, sequence, paid, bodyBytes, new Map([[one, alone]]));
+    await assert.rejects(world.alice.client.broadcastTx(tooFew), (error) => error.code === 4);
+    const before = BigInt((await world.alice.client.getBalance(world.bob.address, DENOM)).amount);
+    const sent = await world.alice.client.broadcastTx(stargate.makeMultisignedTxBytes(key, sequence, paid, bodyBytes, signatures));
+    stargate.assertIsDeliverTxSuccess(sent);
+    assert.equal(BigInt((await world.alice.client.getBalance(world.bob.address, DENOM)).amount), before + 9n);
+    assert.deepEqual((await world.alice.client.getAccount(address)).pubkey, key);
   },
 
   async events_arrive_over_the_websocket(world) {

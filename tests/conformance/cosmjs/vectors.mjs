@@ -269,10 +269,20 @@ async function main() {
       mnemonics.push({ words, path, address: account.address, publicKey: toHex(account.pubkey) });
     }
   }
+  const pubkeys = Object.values(keys).concat(["33".repeat(32)]).map(async (each) => (await (await ledgerLike(each)).getAccounts())[0].pubkey);
+  const encoded = (await Promise.all(pubkeys)).map((each) => amino.encodeSecp256k1Pubkey(each));
+  const several = [[1, 2], [2, 3], [3, 3]].map(([threshold, count]) => {
+    const key = amino.createMultisigThresholdPubkey(encoded.slice(0, count), threshold, true);
+    return {
+      threshold, public_keys: encoded.slice(0, count).map(({ value }) => Buffer.from(value, "base64").toString("hex")),
+      amino: toHex(amino.encodeAminoPubkey(key)), packed: toHex(require("@cosmjs/proto-signing").encodePubkey(key).value),
+      address: amino.pubkeyToAddress(key, "evergrid"),
+    };
+  });
   const made = require("./package.json").dependencies["@cosmjs/stargate"];
   process.stdout.write(`${JSON.stringify({
     made_by: `@cosmjs/stargate ${made}`, chain_id: CHAIN_ID, account_number: Number(ACCOUNT_NUMBER), sequence: SEQUENCE,
-    key: keys.alice, public_key: toHex(pubkey), address: alice, mnemonics, transactions,
+    key: keys.alice, public_key: toHex(pubkey), address: alice, mnemonics, several, transactions,
   }, null, 1)}\n`);
 }
 
