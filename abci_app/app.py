@@ -26,7 +26,7 @@ from abci_app.kernel.block import (
 )
 from abci_app.kernel.collections import NAMES, Item
 from abci_app.kernel.context import Block, Context, Event, Mode
-from abci_app.kernel.errors import OutOfGas, TxError
+from abci_app.kernel.errors import InvalidGasLimit, OutOfGas, TxError
 from abci_app.kernel.store import Overlay, collector_paused
 from abci_app.kernel.tx import decode
 from abci_app.modules import auth, epochs
@@ -167,7 +167,8 @@ class App:
 
     def check_tx(self, tx: bytes, recheck: bool) -> bytes:  # noqa: FBT001 - the wire's own flag
         """Runs the ante chain on the state of the mempool."""
-        result = self._run(self._check, self._next_block(), tx, Mode.RECHECK if recheck else Mode.CHECK)
+        mode = Mode.RECHECK if recheck else Mode.CHECK
+        result = self._over_block_gas(tx) or self._run(self._check, self._next_block(), tx, mode)
         return abci.ResponseCheckTx(
             code=result.code,
             codespace=result.codespace,
@@ -308,6 +309,17 @@ class App:
             return self._decode(raw).block_gas
         except TxError:
             return 0
+
+    def _over_block_gas(self, raw: bytes) -> TxResult | None:
+        """The refusal of what no block has room for, None for all else.
+
+        CometBFT would drop it behind our yes, with its sequence used up in the state of the mempool.
+        """
+        gas_max, gas = self._max_gas(), self._block_gas(raw)
+        if not 0 < gas_max < gas:
+            return None
+        error = InvalidGasLimit(f"tx gas limit {gas} exceeds block max gas {gas_max}")
+        return TxResult(error.code, error.codespace, str(error))
 
     def _try_decode(self, raw: bytes) -> Tx | None:
         try:

@@ -53,6 +53,20 @@ def test_a_block_that_skipped_every_check_still_runs_no_more_than_its_gas() -> N
     assert chain.sequence("alice") == 2
 
 
+def test_the_mempool_refuses_what_no_block_has_room_for_and_takes_the_sender_s_next_one() -> None:
+    chain = a_chain()
+    # Each is the first one of its sender.
+    (large,), (fitting,) = transactions(a_chain(), (GAS_MAX + 1,)), transactions(a_chain(), (GAS_MAX,))
+
+    refused = abci.ResponseCheckTx.FromString(chain.app.check_tx(large, recheck=False))
+    taken = abci.ResponseCheckTx.FromString(chain.app.check_tx(fitting, recheck=False))
+
+    # CometBFT would drop it behind our yes, and leave its sequence used up.
+    assert (refused.codespace, refused.code) == ("sdk", 41)
+    assert refused.log == f"tx gas limit {GAS_MAX + 1} exceeds block max gas {GAS_MAX}: invalid gas limit"
+    assert taken.code == 0
+
+
 def test_without_a_limit_of_the_block_every_transaction_runs() -> None:
     chain = a_chain(-1)
 
