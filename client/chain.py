@@ -187,7 +187,7 @@ class ChainClient:
         try:
             reply = self._http.post(self.url, json=body)
             return Rpc.result(reply.json())
-        except (httpx2.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise ChainUnreachableError(f"no answer from the node at {self.url}: {error}") from error
 
     def status(self) -> dict[str, Any]:
@@ -253,7 +253,7 @@ class AsyncChainClient:
         try:
             reply = await self._http.post(self.url, json=body)
             return Rpc.result(reply.json())
-        except (httpx2.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise ChainUnreachableError(f"no answer from the node at {self.url}: {error}") from error
 
     async def status(self) -> dict[str, Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 PER_PAGE: Final = 100
 PAGES_MAX: Final = 100
 PRIORITY: Final = "proposer_priority"
+# What reading JSON of another shape than a node's ends with.
+UNREADABLE: Final = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def block_json(chain: ChainClient, height: int) -> dict[str, Any]:
@@ -26,31 +28,31 @@ def block_json(chain: ChainClient, height: int) -> dict[str, Any]:
             "commit": signed["commit"],
             "validators": _validators(chain, height),
         }
-    except (KeyError, TypeError) as error:
-        raise MalformedError(f"the node's answer about height {height} lacks {error}") from error
+    except UNREADABLE as error:
+        raise MalformedError(f"the node's answer about height {height} cannot be read: {error!a}") from error
 
 
 def latest_height(chain: ChainClient) -> int:
     """The height of the node's last block."""
     try:
         return int(chain.status()["sync_info"]["latest_block_height"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise MalformedError(f"the node's status lacks its height: {error}") from error
+    except UNREADABLE as error:
+        raise MalformedError(f"the node's status lacks its height: {error!a}") from error
 
 
 def proof_of(chain: ChainClient, store: str, key: bytes, height: int) -> tuple[bytes, list[Op]]:
     """Value (empty: perhaps absent) and proof of a key of the state after a block; raises ChainError."""
     path = f"/store/{store}/key"
     result = chain.call(Rpc.call("abci_query", path=path, data=key.hex(), height=str(height), prove=True))
-    response = Rpc.response(result)
     try:
+        response = Rpc.response(result)
         ops = [
             Op(op["type"], base64.b64decode(op["key"]), base64.b64decode(op["data"]))
             for op in (response.get("proofOps") or {}).get("ops") or ()
         ]
         return base64.b64decode(response.get("value") or ""), ops
-    except (KeyError, TypeError, ValueError) as error:
-        raise MalformedError(f"the node's proof cannot be read: {error}") from error
+    except UNREADABLE as error:
+        raise MalformedError(f"the node's proof cannot be read: {error!a}") from error
 
 
 def _validators(chain: ChainClient, height: int) -> list[dict[str, Any]]:

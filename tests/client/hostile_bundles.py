@@ -38,11 +38,9 @@ def hostile_texts(name: str) -> list[str]:
     """A recorded bundle with another value, or none, or one more, at each place; cut off; bombs."""
     bundle = RECORDED[name]
     whole = write_bundle(bundle)
-    changed = [
-        write_bundle(each) for place, held in _places(bundle) for each in _changes(bundle, place, held)
-    ]
+    changed = [write_bundle(each) for place, held in places(bundle) for each in _changes(bundle, place, held)]
     doubled = [
-        whole.replace(_text(held), _doubled(held), 1) for _, held in _places(bundle) if _is_object(held)
+        whole.replace(_text(held), _doubled(held), 1) for _, held in places(bundle) if _is_object(held)
     ]
     return [*changed, *doubled, *(whole[:cut] for cut in range(0, len(whole), 97)), *_bombs(bundle)]
 
@@ -73,11 +71,12 @@ def _bombs(bundle: dict[str, Any]) -> list[str]:
     ]
 
 
-def _places(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+def places(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """Each place within a value of JSON, with what is there."""
     yield place, value
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, held in inner:
-        yield from _places(held, (*place, name))
+        yield from places(held, (*place, name))
 
 
 def _changes(bundle: dict[str, Any], place: Place, held: Any) -> Iterator[Any]:
