@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     home: Path = Field(description="folder of this API node's own files: its queue of transactions")
     rpc_url: str = Field(default="http://127.0.0.1:26657", description="CometBFT's RPC")
     keyring_home: Path | None = Field(default=None, description="home that holds the keyring (default: home)")
-    keyring_backend: str = Field(default="test", pattern="^(test|file)$", description="test or file")
+    keyring_backend: str = Field(default="test", pattern="^(os|test|file)$", description="os, file or test")
     keyring_passphrase_file: Path | None = Field(
         default=None, description="file with the passphrase of the backend `file`"
     )
@@ -31,8 +31,8 @@ class Settings(BaseSettings):
     participant_key: str = Field(
         default="",
         pattern="^(0[23][0-9a-fA-F]{64})?$",
-        description="public key (hex) of the participant whose messages key_name may send, by grants of "
-        "`evergrid tx authz grant-api-node` (default: key_name is the participant's own)",
+        description="public key (`evergrid keys show NAME --hex`) of the participant whose messages key_name "
+        "may send, by grants of `evergrid tx authz grant-api-node` (default: key_name is that participant's)",
     )
     validator_key_file: Path | None = Field(
         default=None, description="priv_validator_key.json, for the proof of possession"

@@ -83,9 +83,9 @@ def look_at_keys(patient: Patient) -> None:
     name = settings.key_name
     try:
         patient.key = ring.show(name)
-        path = ring.folder / f"{patient.key.name}.json"
+        path = ring.folder / f"{patient.key.name}.info"
     except (KeyringError, ValueError, KeyError) as problem:
-        path = ring.folder / f"{name}.json"
+        path = ring.folder / f"{name}.info"
         if path.exists():
             patient.findings.append(checks.error("keys", f"{path} cannot be read: {problem}", "restore it"))
     config = session.home / "config"

@@ -56,9 +56,15 @@ SHARED: dict[str, Shared] = {
     ),
     "keyring_backend": _shared(
         "--keyring-backend",
-        type=click.Choice(["test", "file"]),
+        type=click.Choice(["os", "file", "test", "memory"]),
         env=True,
-        text="How keys are kept: in the clear, or under a passphrase (default: test).",
+        text="Where keys are: the system's keyring, files under a passphrase, open files (default: test).",
+    ),
+    "keyring_dir": _shared(
+        "--keyring-dir",
+        metavar="DIR",
+        env=True,
+        text="Folder of the keyring's folders (default: the home).",
     ),
     "keyring_passphrase_file": _shared(
         "--keyring-passphrase-file",
@@ -112,7 +118,7 @@ SHARED: dict[str, Shared] = {
 }
 
 LOCAL = ("home", "output")
-KEYRING = ("keyring_backend", "keyring_passphrase_file", *LOCAL)
+KEYRING = ("keyring_backend", "keyring_dir", "keyring_passphrase_file", *LOCAL)
 QUERY = ("height", "node", *LOCAL)
 CHAIN = ("node", *LOCAL)
 TX = (

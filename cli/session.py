@@ -76,11 +76,13 @@ class Session:
     def keyring(self, *, new: bool = False) -> Keyring:
         """The home's keyring; `new`: a passphrase that is chosen now is asked for twice."""
         from client.keyring import Keyring  # noqa: PLC0415 - as above
+        from client.keyring_stores import KEYHASH  # noqa: PLC0415 - as above
 
         backend = str(self.get("keyring_backend"))
-        folder = self.home / f"keyring-{backend}"
-        twice = new and not any(folder.glob("*.json"))
-        return Keyring(self.home, backend, lambda: self._passphrase(twice=twice))
+        given = self.get("keyring_dir")
+        home = Path(given).expanduser().absolute() if given else self.home
+        twice = new and not (home / f"keyring-{backend}" / KEYHASH).exists()
+        return Keyring(home, backend, lambda: self._passphrase(twice=twice))
 
     def _passphrase(self, *, twice: bool) -> str:
         if path := self.get("keyring_passphrase_file"):

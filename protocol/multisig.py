@@ -42,6 +42,11 @@ def packed_key(public_key: bytes) -> Any:
     return Any(type_url=SECP256K1_TYPE_URL, value=value)
 
 
+def packed(key: keys_pb2.LegacyAminoPubKey) -> Any:
+    """The key of several owners as transactions show it."""
+    return Any(type_url=MULTISIG_TYPE_URL, value=key.SerializeToString(deterministic=True))
+
+
 def multisig_key(threshold: int, public_keys: Sequence[bytes]) -> keys_pb2.LegacyAminoPubKey:
     """The key of owners' keys (33 bytes each) in this order; raises MultisigError."""
     key = keys_pb2.LegacyAminoPubKey(threshold=threshold, public_keys=[packed_key(k) for k in public_keys])

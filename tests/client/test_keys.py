@@ -70,7 +70,7 @@ def test_the_file_backend_keeps_no_secret_in_the_clear(tmp_path: Path) -> None:
     key = Key.generate()
     Keyring(tmp_path, "file", lambda: "passphrase").add("alice", key)
 
-    stored = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    stored = "".join(path.read_text() for path in tmp_path.rglob("*.*"))
 
     assert key.private.hex() not in stored
     with pytest.raises(KeyringError, match="passphrase is wrong"):

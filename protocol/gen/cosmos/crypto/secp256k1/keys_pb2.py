@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n\"cosmos/crypto/secp256k1/keys.proto\x12\x17\x63osmos.crypto.secp256k1\"\x15\n\x06PubKey\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n\"cosmos/crypto/secp256k1/keys.proto\x12\x17\x63osmos.crypto.secp256k1\"\x15\n\x06PubKey\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"\x16\n\x07PrivKey\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,4 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PUBKEY']._serialized_start=63
   _globals['_PUBKEY']._serialized_end=84
+  _globals['_PRIVKEY']._serialized_start=86
+  _globals['_PRIVKEY']._serialized_end=108
 # @@protoc_insertion_point(module_scope)
