@@ -36,6 +36,8 @@ COMMANDS = {
     ),
     "genesis": ("cli.genesis:genesis", "Check what a chain begins with."),
     "snapshots": ("cli.snapshots:snapshots", "See, take and remove snapshots of the state."),
+    "rollback": ("cli.rollback:rollback", "Take the state of a stopped node back by one block."),
+    "prune": ("cli.prune:prune", "Forget earlier states of a stopped node."),
     "export": ("cli.export:export", "Write the state as a genesis file."),
     "completion": ("cli.completion:completion", "Print the script that completes commands in a shell."),
     "version": ("cli.version:version", "Show the version."),

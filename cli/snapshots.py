@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import LOCAL, shared
+from cli.stopped import stopped_store
 
 if TYPE_CHECKING:
     from abci_app.node.snapshots import Snapshot, SnapshotFolder
@@ -32,26 +33,13 @@ def list_command(session: Session) -> None:
 @shared(*LOCAL)
 def export(session: Session) -> None:
     """Take a snapshot of the last state of a stopped node."""
-    from abci_app.app import STORES  # noqa: PLC0415 - brings the chain
-    from abci_app.kernel.store import DiskStore, StoreLocked  # noqa: PLC0415
-
-    folder, settings = session.home / "data" / "app", _settings(session)
-    if not folder.exists():
-        raise click.ClickException(f"there is no chain in this home: {folder} is missing")
-    try:
-        with DiskStore(folder, STORES) as store:
-            if not store.version:
-                raise click.ClickException("the node has no state yet")
-            reader = store.snapshot()
-            try:
-                chunk_bytes = settings.snapshot_chunk_kib << 10
-                taken = _folder(session).take(reader, store.version, store.app_hash, chunk_bytes)
-            finally:
-                reader.close()
-    except StoreLocked as error:
-        raise click.ClickException(
-            f"a node has {folder} open: stop it first, or wait for the next of its own snapshots"
-        ) from error
+    chunk_bytes = _settings(session).snapshot_chunk_kib << 10
+    with stopped_store(session) as store:
+        reader = store.snapshot()
+        try:
+            taken = _folder(session).take(reader, store.version, store.app_hash, chunk_bytes)
+        finally:
+            reader.close()
     session.emit(_row(taken))
 
 

@@ -124,6 +124,11 @@ class DiskBackend:
         """A copy at this moment in a directory that must not exist; files are linked where they can be."""
         Checkpoint(self._db).create_checkpoint(str(path))
 
+    def compact(self) -> None:
+        """Writes all files anew, without what was removed or replaced."""
+        self._db.flush()
+        self._db.compact_range(None, None)
+
     def close(self) -> None:
         self._db.close()
 

@@ -354,6 +354,10 @@ class DiskStore(Store):
         """A copy of what is committed, in a directory that must not exist."""
         self._disk.checkpoint(path)
 
+    def compact(self) -> None:
+        """Gives the space of what was removed back to the disk."""
+        self._disk.compact()
+
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
