@@ -233,9 +233,7 @@ class Chain:
         while self.height < height:
             self.block()
 
-    def sign(
-        self, name: str, *messages: Message, gas: int = 10**8, fee: int = 0, granter: str = ""
-    ) -> bytes:
+    def sign(self, name: str, *messages: Message, gas: int = 10**8, fee: int = 0, granter: str = "") -> bytes:
         """A transaction of one signer with its next sequence; `granter`: the address that pays the fee."""
         key = key_of(name)
         number = self.account_number(name)
