@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -12,6 +13,11 @@ from api_node.orchestrator import Orchestrator
 from api_node.view import ChainView
 from client.chain import CODE_NOT_FOUND, ChainError
 from protocol.gen.evergrid.reasons.v1 import reasons_pb2
+
+# How the chain's answers say that there is no such thing, around the sentence that names it.
+_NOT_FOUND = re.compile(
+    r"(?:rpc error: )?code = NotFound desc = (?P<what>.*?)(?:: key not found)?", re.DOTALL
+)
 
 
 def plain(message: Message) -> dict[str, Any]:
@@ -39,7 +45,8 @@ def _numbers(message: Message, fields: dict[str, Any]) -> dict[str, Any]:
 def chain_problem(error: ChainError) -> ApiError:
     """What a client is told where the chain gives no answer."""
     if error.code == CODE_NOT_FOUND:
-        return ApiError(404, str(error), code="not_found")
+        said = _NOT_FOUND.fullmatch(str(error))
+        return ApiError(404, said["what"] if said else str(error), code="not_found")
     return unavailable(f"the chain cannot be asked now: {error}", reasons_pb2.REASON_CHAIN_UNREACHABLE)
 
 

@@ -76,6 +76,17 @@ def read_payload(body: Mapping[str, Any]) -> Payload:
     return Payload(base64.b64decode(prompt, validate=True), answer, tuple(token_ids))
 
 
+def _keep_private(path: Path | str) -> None:
+    """Lets only this user read the file; SQLite gives those that it makes beside it the same mode."""
+    if str(path) == ":memory:":
+        return
+    for each in (Path(path), Path(f"{path}-wal"), Path(f"{path}-shm")):
+        if each == Path(path):
+            each.touch(mode=0o600)
+        if each.exists():
+            each.chmod(0o600)
+
+
 class PayloadStore:
     """Tables in one SQLite file: what this node executed or handed over, for as long as it may be asked.
 
@@ -84,6 +95,7 @@ class PayloadStore:
 
     def __init__(self, path: Path | str, bytes_max: int = BYTES_MAX) -> None:
         self._bytes_max = bytes_max
+        _keep_private(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
