@@ -1,9 +1,10 @@
-"""Writes the reference of all commands: `evergrid docs > docs/cli.md`."""
+"""Writes the reference of all commands: `evergrid docs docs/reference`."""
 
 from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,14 +17,28 @@ if TYPE_CHECKING:
 
     from cli.session import Session
 
+INDEX = "README.md"
 HEAD = """# Command line
 
-Made by `evergrid docs > docs/cli.md`; a test compares.
+Made by `evergrid docs docs/reference`; a test compares. A page for each command, with all that is below it.
 
 Every command understands `--help` and `--output json`. An option counts before its environment variable, then
-`HOME/config/client.toml`, then the default. An error is one sentence on the standard error output; the exit
-code is 1, or 2 where the command line is at fault. `EVERGRID_DEBUG=1` adds a traceback.
-`evergrid completion bash|zsh|fish` prints the script that completes commands.
+`HOME/config/client.toml`, then the default. `evergrid completion bash|zsh|fish` prints the script that
+completes commands.
+"""
+CODES = """## Exit codes
+
+An error is one sentence on the standard error output that names all that is wrong. `EVERGRID_DEBUG=1` adds a
+traceback.
+
+| Code | |
+| --- | --- |
+| 0 | done |
+| 1 | refused, failed, or no answer |
+| 2 | the command line is at fault. `doctor`: errors (1: warnings). `mlnode certify`: a mismatch |
+| 3 | `node`: not now, try again later. `verify`: proved to be absent |
+| 4 | `verify`: the proof or the header was refused |
+| 130 | `demo`: interrupted, every process was stopped |
 """
 
 
@@ -52,10 +67,9 @@ def examples(text: str) -> str:
     )
 
 
-def section(command: click.Command, ctx: click.Context) -> list[str]:
-    """What the reference says of one command; options that many share are said once, at the top."""
-    lines = [f"## {ctx.command_path}" if isinstance(command, click.Group) else f"### {ctx.command_path}", ""]
-    lines += [examples(inspect.cleandoc(command.help or "")), ""]
+def body(command: click.Command, ctx: click.Context) -> list[str]:
+    """What the reference says of one command; options that many share are said once, on the index."""
+    lines = [examples(inspect.cleandoc(command.help or "")), ""]
     if isinstance(command, click.Group):
         return lines
     usage = " ".join(command.collect_usage_pieces(ctx))
@@ -81,21 +95,37 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def reference(root: click.Group) -> str:
-    """The whole document."""
+def pages(root: click.Group) -> dict[str, str]:
+    """The reference by file name: an index, and a page for each command at the top."""
     ctx = click.Context(root, info_name="evergrid", max_content_width=110, terminal_width=110)
-    lines = [HEAD, "## Options of transactions", "", *shared_table(TX), ""]
-    lines += ["## Options of queries", "", *shared_table(("height", "node")), ""]
+    made: dict[str, list[str]] = {}
+    rows = []
     for command, inner in walk(root, ctx):
-        lines += section(command, inner)
-    return "\n".join(lines).rstrip() + "\n"
+        if inner.parent is ctx:
+            made[page := f"evergrid-{inner.info_name}.md"] = [f"# evergrid {inner.info_name}", ""]
+            rows.append(
+                f"| [evergrid {inner.info_name}]({page}) | {_cell(command.get_short_help_str(110))} |"
+            )
+            made[page] += body(command, inner)
+        else:
+            made[page] += [f"## {inner.command_path}", "", *body(command, inner)]
+    index = [HEAD, "| Command | |", "| --- | --- |", *rows, "", CODES]
+    index += ["## Options of transactions", "", *shared_table(TX), ""]
+    index += ["## Options of queries", "", *shared_table(("height", "node"))]
+    return {name: "\n".join(lines).rstrip() + "\n" for name, lines in {INDEX: index, **made}.items()}
 
 
 @click.command(hidden=True)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @shared(*LOCAL)
-def docs(session: Session) -> None:
-    """Print the reference of all commands in Markdown."""
+def docs(session: Session, folder: Path) -> None:
+    """Write the reference of all commands into FOLDER, in Markdown."""
     root = click.get_current_context().find_root().command
     assert isinstance(root, click.Group)
-    text = reference(root)
-    session.emit({"markdown": text}, text)
+    made = pages(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("evergrid-*.md"):
+        old.unlink()
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    session.emit({"folder": str(folder), "pages": sorted(made)})

@@ -99,6 +99,15 @@ SHARED: dict[str, Shared] = {
     "timeout_height": _shared(
         "--timeout-height", type=click.IntRange(min=0), text="Last height at which it may be in a block."
     ),
+    "unordered": _shared(
+        "--unordered", is_flag=True, text="Without a sequence: beside other transactions, in any order."
+    ),
+    "timeout_duration": _shared(
+        "--timeout-duration",
+        type=click.IntRange(1, 600),
+        metavar="SECONDS",
+        text="For how long an unordered one may come into a block (default: 60).",
+    ),
     "account_number": _shared(
         "--account-number", type=click.IntRange(min=0), text="Number of the account (default: asked for)."
     ),
@@ -124,7 +133,16 @@ CHAIN = ("node", *LOCAL)
 TX = (
     *("from", "chain_id", "node", "gas", "gas_adjustment", "gas_prices", "fees", "fee_granter"),
     *("note", "timeout_height"),
-    *("account_number", "sequence", "broadcast_mode", "dry_run", "generate_only", "yes"),
+    *(
+        "unordered",
+        "timeout_duration",
+        "account_number",
+        "sequence",
+        "broadcast_mode",
+        "dry_run",
+        "generate_only",
+        "yes",
+    ),
     *KEYRING,
 )
 # What may stand before the command as well.

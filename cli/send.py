@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ CODE_NOT_FOUND = 22
 WRONG_SEQUENCE = (32, "sdk")
 SEQUENCE_TRIES = 5
 WAIT_S = 60.0
+UNORDERED_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,18 @@ def submit(session: Session, messages: Sequence[Message]) -> None:
             )
         confirm(session, messages, cost)
         memo, height = session.get("note") or "", session.get("timeout_height") or 0
+        until_ns = unordered_until_ns(session)
 
         def sign(now: Signer) -> bytes:
-            return build(messages, [now], chain_id, cost.wire, memo=memo, timeout_height=height)
+            return build(
+                messages,
+                [now],
+                chain_id,
+                cost.wire,
+                memo=memo,
+                timeout_height=height,
+                unordered_until_ns=until_ns,
+            )
 
         return finish(session, sign, signer)
 
@@ -106,6 +117,10 @@ def check_options(session: Session) -> None:
     """Refuses options that contradict each other or cannot be read, before the chain is asked."""
     if not session.get("from"):
         raise click.UsageError("name the key that signs with --from")
+    if session.get("unordered") and session.get("sequence") is not None:
+        raise click.UsageError("an unordered transaction has no sequence")
+    if session.get("timeout_duration") and not session.get("unordered"):
+        raise click.UsageError("--timeout-duration goes with --unordered")
     if session.get("fees") and session.get("gas_prices"):
         raise click.UsageError("use only one of --fees and --gas-prices")
     if (gas := str(session.get("gas"))) != "auto" and not _GAS.fullmatch(gas):
@@ -115,6 +130,13 @@ def check_options(session: Session) -> None:
     fee_granter(session)
     if session.get("gas_prices"):
         parse_price(str(session.get("gas_prices")))
+
+
+def unordered_until_ns(session: Session) -> int:
+    """Until when an unordered transaction may come into a block, in nanoseconds since 1970; 0 for others."""
+    if not session.get("unordered"):
+        return 0
+    return time.time_ns() + int(session.get("timeout_duration") or UNORDERED_S) * 10**9
 
 
 def fixed_fee(session: Session) -> Amount | None:
@@ -162,7 +184,8 @@ def price(session: Session, messages: Sequence[Message], signer: Signer, chain_i
     gas, granter = str(session.get("gas")), fee_granter(session)
     if gas == "auto" or session.get("dry_run"):
         unpaid = Fee(0, granter=granter)
-        raw = build(messages, [signer], chain_id, unpaid, memo=session.get("note") or "")
+        memo, until_ns = session.get("note") or "", unordered_until_ns(session)
+        raw = build(messages, [signer], chain_id, unpaid, memo=memo, unordered_until_ns=until_ns)
         used = gas_tools.simulate(session.client, raw)
         limit = gas_tools.gas_limit(used, parse_factor(str(session.get("gas_adjustment"))))
     else:
@@ -238,6 +261,9 @@ def unsigned(session: Session, messages: Sequence[Message]) -> dict[str, object]
         messages=[pack(message) for message in messages],
         memo=session.get("note") or "",
         timeout_height=session.get("timeout_height") or 0,
+        unordered=bool(session.get("unordered")),
     )
+    if body.unordered:
+        body.timeout_timestamp.FromNanoseconds(unordered_until_ns(session))
     auth_info = tx_pb2.AuthInfo(fee=tx_pb2.Fee(amount=amount, gas_limit=limit, granter=fee_granter(session)))
     return to_json(tx_pb2.Tx(body=body, auth_info=auth_info))

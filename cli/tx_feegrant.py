@@ -9,6 +9,7 @@ import click
 from cli.options import TX, shared
 from cli.send import checked_address, coins, sender, submit
 from cli.tx_authz import checked_types, time_ns
+from cli.tx_generate import message_command
 from client.tx import pack
 from protocol.gen.cosmos.feegrant.v1beta1 import feegrant_pb2, tx_pb2
 
@@ -93,3 +94,10 @@ def revoke(session: Session, grantee: str) -> None:
     """Pay GRANTEE's fees no more."""
     to = checked_address(grantee)
     submit(session, [tx_pb2.MsgRevokeAllowance(granter=sender(session), grantee=to)])
+
+
+feegrant.add_command(
+    message_command(
+        "prune", "cosmos.feegrant.v1beta1.MsgPruneAllowances", "Remove allowances that have expired."
+    )
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +30,7 @@ OPTIONS = {
     "no_with_veto": gov_pb2.VOTE_OPTION_NO_WITH_VETO,
 }
 PROPOSAL_FIELDS = {"messages", "metadata", "deposit", "title", "summary", "expedited"}
+_WEIGHT = re.compile(r"(0|1)?(\.[0-9]{1,18})?(?<=[0-9])", re.ASCII)
 _ID = click.IntRange(1, (1 << 64) - 1)
 
 
@@ -129,3 +131,35 @@ def deposit(session: Session, proposal_id: int, amount: str) -> None:
     """Add AMOUNT, such as 10000000nevg, to a proposal's deposit."""
     message = tx_pb2.MsgDeposit(proposal_id=proposal_id, depositor=sender(session), amount=coins(amount))
     submit(session, [message])
+
+
+@gov.command()
+@click.argument("proposal_id", type=_ID)
+@click.argument("options", metavar="OPTION=WEIGHT,...")
+@click.option("--metadata", default="", help="A note to the vote.")
+@shared(*TX)
+def weighted_vote(session: Session, proposal_id: int, options: str, metadata: str) -> None:
+    """Vote on a proposal with parts of one's power, such as yes=0.6,abstain=0.4."""
+    chosen = [weighted(each) for each in options.split(",")]
+    voter = sender(session)
+    message = tx_pb2.MsgVoteWeighted(proposal_id=proposal_id, voter=voter, options=chosen, metadata=metadata)
+    submit(session, [message])
+
+
+def weighted(text: str) -> gov_pb2.WeightedVoteOption:
+    """One part of a vote; raises UsageError. What the parts sum up to is the chain's to judge."""
+    name, _, weight = text.strip().partition("=")
+    option = OPTIONS.get(name.lower().replace("-", "_"))
+    if option is None or not _WEIGHT.fullmatch(weight):
+        raise click.UsageError(
+            f"{text!r} is no OPTION=WEIGHT: {', '.join(OPTIONS)}, and a weight such as 0.6"
+        )
+    return gov_pb2.WeightedVoteOption(option=option, weight=weight)
+
+
+@gov.command()
+@click.argument("proposal_id", type=_ID)
+@shared(*TX)
+def cancel_proposal(session: Session, proposal_id: int) -> None:
+    """Withdraw one's own proposal, for a part of its deposit."""
+    submit(session, [tx_pb2.MsgCancelProposal(proposal_id=proposal_id, proposer=sender(session))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,6 +122,8 @@ def sign(
     account = address_in(session, multisig) if multisig else key.address
     _check_signable(read_json(file), tx, account)
     signer = on_chain(session, key, account)
+    if tx.body.unordered:
+        signer = replace(signer, sequence=0)
     mode = MODES[sign_mode or ("amino-json" if multisig else "direct")]
     del tx.auth_info.signer_infos[:]
     tx.auth_info.signer_infos.append(signer_info(signer, mode))
@@ -185,7 +188,7 @@ def multisign(
     tx = read_tx(file)
     key = _key_of(session, account)
     _check_signable(read_json(file), tx, multisig_account(key))
-    numbers = numbers_of(session, multisig_account(key))
+    numbers = _numbers(session, tx.body, multisig_account(key))
     given = _signatures_in(signatures)
     document = decoded(raw_of(tx))
     mode = signing_pb2.SIGN_MODE_LEGACY_AMINO_JSON
@@ -215,6 +218,12 @@ def _key_of(session: Session, account: str) -> LegacyAminoPubKey:
     if packed.type_url != MULTISIG_TYPE_URL:
         raise click.ClickException(f"{account} has no key of several owners")
     return LegacyAminoPubKey.FromString(packed.value)
+
+
+def _numbers(session: Session, body: tx_pb2.TxBody, address: str) -> tuple[int, int]:
+    """Number and sequence of an account, as a transaction needs them."""
+    number, sequence = numbers_of(session, address)
+    return number, 0 if body.unordered else sequence
 
 
 def _signatures_in(files: tuple[str, ...]) -> dict[bytes, tuple[bytes, str]]:
@@ -278,7 +287,7 @@ def _why_invalid(session: Session, tx: Tx, index: int, chain_id: str) -> str:
     if index >= min(len(tx.signatures), len(tx.auth_info.signer_infos)):
         return "it has not signed"
     info, signer = tx.auth_info.signer_infos[index], tx.signers[index]
-    number, sequence = numbers_of(session, signer)
+    number, sequence = _numbers(session, tx.body, signer)
     if info.sequence != sequence:
         return f"it is for sequence {info.sequence}, that of the account is {sequence}"
     key = info.public_key if info.public_key.type_url else session.client.account(signer).pub_key
