@@ -1,21 +1,25 @@
 """What the API node adds to a request: latency and requests per second through it and at the MLNode itself.
 
-The MLNode is a stand-in that answers at once, so that nothing but the way is measured; the chain is the real
-application behind CometBFT's RPC, with a block each second. Each is a process of its own. Both ways are timed
-in turns, and medians are reported. `python -m bench.gateway [--quick]`.
+Once with a stand-in for the MLNode that answers at once, so that nothing but the way is measured, and once
+with a real MLNode and a tiny random model; the chain is the real application behind CometBFT's RPC, with a
+block each second. Each is a process of its own. Both ways are timed in turns, and medians are reported.
+`python -m bench.gateway [--quick]`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +38,43 @@ CONCURRENCY = 4  # as many as the node takes at once
 START_S = 30.0
 
 
+@contextlib.contextmanager
+def real_mlnode() -> Iterator[str]:
+    """The URL of an MLNode that serves a tiny random model."""
+    from mlnode.tiny import make_tiny_llama  # noqa: PLC0415 - brings torch
+
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
+        make_tiny_llama(Path(folder) / MODEL.replace("/", "--"))
+        port = probe.getsockname()[1]
+        probe.close()
+        words = ("--port", str(port), "--threads", "1", "--models-dir", folder)
+        process = subprocess.Popen([sys.executable, "-m", "mlnode.service", *words])
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(START_S)
+
+
+async def ready(url: str) -> None:
+    """Until the MLNode's compute process runs; raises TimeoutError."""
+    async with asyncio.timeout(START_S), httpx2.AsyncClient(trust_env=False) as client:
+        while True:
+            with contextlib.suppress(httpx2.HTTPError):
+                if (await client.get(f"{url}/health")).status_code == httpx2.codes.OK:
+                    return
+            await asyncio.sleep(0.1)
+
+
 async def play(part: str, rpc: str, mlnode: str) -> None:
     """One of the three processes; says its URL and runs until its input ends."""
     over = asyncio.to_thread(sys.stdin.read)
-    if part == "mlnode":
+    if part == "real":
+        with real_mlnode() as url:
+            await ready(url)
+            print(url, flush=True)
+            await over
+    elif part == "mlnode":
         async with served(FakeMLNode(model=MODEL).app()) as url:
             print(url, flush=True)
             await over
@@ -119,8 +156,6 @@ async def measure(direct: str, gateway: str, rounds: int, count: int) -> dict[st
     p50 = {url: statistics.median(found) * 1000 for url, found in one.items()}
     per_s = {url: statistics.median(found) for url, found in rates.items()}
     return {
-        "bench": "gateway",
-        "concurrency": CONCURRENCY,
         "p50_ms_direct": round(p50[direct], 3),
         "p50_ms_gateway": round(p50[gateway], 3),
         "p50_ms_added": round(p50[gateway] - p50[direct], 3),
@@ -140,12 +175,23 @@ def main() -> None:
     if options.part:
         asyncio.run(play(options.part, options.rpc, options.mlnode))
         return
-    processes = [Process("mlnode"), Process("chain")]
+    rounds, count = (1, 40) if options.quick else (5, 200)
+    found = {part: run(part, rounds, count) for part in ("mlnode", "real")}
+    print(
+        json.dumps(
+            {"bench": "gateway", "concurrency": CONCURRENCY, **found["mlnode"], "real": found["real"]},
+            indent=2,
+        )
+    )
+
+
+def run(mlnode: str, rounds: int, count: int) -> dict[str, Any]:
+    """The figures with one kind of MLNode."""
+    processes = [Process(mlnode), Process("chain")]
     try:
-        mlnode, chain = processes
-        processes.append(Process("api_node", chain.url, mlnode.url))
-        rounds, count = (1, 40) if options.quick else (5, 200)
-        print(json.dumps(asyncio.run(measure(mlnode.url, processes[2].url, rounds, count)), indent=2))
+        node, chain = processes
+        processes.append(Process("api_node", chain.url, node.url))
+        return asyncio.run(measure(node.url, processes[2].url, rounds, count))
     finally:
         for process in reversed(processes):
             process.end()
