@@ -131,11 +131,21 @@ async def fakes(tmp_path: Path, **nodes: FakeMLNode) -> AsyncIterator[Network]:
 
 async def finished(net: Network, name: str, **fields: object) -> str:
     """An inference that a participant executed itself and whose finish is in a block."""
+    inference_id = await answered(net, name, **fields)
+    await finish_in_block(net, inference_id)
+    return inference_id
+
+
+async def answered(net: Network, name: str, **fields: object) -> str:
+    """An inference whose finish is in no block yet, so that no validator has asked for its payload."""
     reply = await net.running[name].chat(X, **fields)
     assert reply.status_code == 200, reply.text
     inference_id: str = reply.json()["id"]
-    await net.until(lambda: _status(net, inference_id) == pb.INFERENCE_STATUS_FINISHED)
     return inference_id
+
+
+async def finish_in_block(net: Network, inference_id: str) -> None:
+    await net.until(lambda: _status(net, inference_id) == pb.INFERENCE_STATUS_FINISHED)
 
 
 def _status(net: Network, inference_id: str) -> int:
@@ -197,8 +207,9 @@ async def test_an_executor_that_shows_no_payload_is_judged_invalid_at_the_deadli
 ) -> None:
     async with fakes(tmp_path, alice=FakeMLNode(), bob=FakeMLNode()) as net:
         store = net.running["alice"].node.payloads
-        inference_id = await finished(net, "alice")
+        inference_id = await answered(net, "alice")
         store.prune(10**9)
+        await finish_in_block(net, inference_id)
 
         height_finished = net.inference(inference_id).height_finished
         await net.until(lambda: bool(net.verdicts(inference_id)))
@@ -212,10 +223,11 @@ async def test_an_executor_that_shows_no_payload_is_judged_invalid_at_the_deadli
 async def test_an_answer_of_another_hash_than_on_chain_is_no_answer(tmp_path: Path) -> None:
     async with fakes(tmp_path, alice=FakeMLNode(), bob=FakeMLNode()) as net:
         alice = net.running["alice"].node
-        inference_id = await finished(net, "alice")
+        inference_id = await answered(net, "alice")
         kept = alice.payloads.get(inference_id)
         assert kept is not None and alice.orchestrator.view is not None
         alice.payloads.keep(inference_id, replace(kept, answer="another one"), alice.orchestrator.view)
+        await finish_in_block(net, inference_id)
 
         await net.until(lambda: bool(net.verdicts(inference_id)))
 
