@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from abci_app.kernel.tx import decode
-from bench.__main__ import PARTS, ROWS, figure, machine, main
+from bench.__main__ import PARTS, ROWS, ROWS_OF_QUERIES, figure, machine, main
 from bench.live import LiveNode, ProcessEndedError, cpu_seconds
 from bench.rpc_load import bodies
 from bench.sends import senders, signed
@@ -42,7 +42,7 @@ def test_a_quick_run_of_the_chain_alone_leaves_figures_and_facts_in_a_file(
 def test_each_line_of_the_table_belongs_to_a_benchmark_that_runs() -> None:
     names = {part.name for part in PARTS}
 
-    assert {row.path.partition(".")[0] for row in ROWS} == names
+    assert {row.path.partition(".")[0] for row in (*ROWS, *ROWS_OF_QUERIES)} == names
 
 
 def test_a_figure_that_was_not_measured_is_none() -> None:
