@@ -11,7 +11,7 @@ import sys
 
 NO_TESTS = 5  # pytest's exit code where nothing was selected
 ROUNDS = (
-    ("-m", "not localnet", "-n", "2", "--dist", "loadgroup"),
+    ("-m", "not localnet", "-n", "3", "--dist", "loadgroup"),
     ("-m", "localnet", "-n", "0"),
 )
 
