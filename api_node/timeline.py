@@ -32,7 +32,8 @@ _COLUMNS = "id, time, height, kind, before, after, reason, asked_by, duration_s,
 
 # Whatever follows such a word, the user and password of a URL, and tokens that show what they are.
 _SECRETS = (
-    re.compile(r"(?i)(?P<kept>\b(?:bearer|basic)\s+)[^\s\"',;&]+"),
+    # But "a bearer token is needed" names none.
+    re.compile(r"(?i)(?P<kept>\b(?:bearer|basic)\s+)(?!token\b)[^\s\"',;&]+"),
     re.compile(
         r"(?i)(?P<kept>(?:token|secret|passw(?:or)?d|passphrase|mnemonic|api[_-]?key|private[_-]?key|credential)s?"
         r"[\"']?\s*[:=]\s*[\"']?)(?!\s|bearer\b|basic\b)[^\s\"',;&]+"

@@ -75,6 +75,7 @@ def test_known_secrets_are_removed_wherever_they_stand_and_plain_text_stays() ->
     timeline.record("n1", Kind.STATE, before="", after="failed", text="status 401: s3same is wrong")
 
     assert timeline.entries("n1")[0]["text"] == f"status 401: {REMOVED} is wrong"
+    assert without_secrets("status 401: a bearer token is needed") == "status 401: a bearer token is needed"
     assert without_secrets("status 503: max_tokens exceed the key-value cache") == (
         "status 503: max_tokens exceed the key-value cache"
     )
