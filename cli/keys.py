@@ -29,7 +29,8 @@ def key_json(info: KeyInfo) -> dict[str, Any]:
     """What may be shown of a key, as Cosmos command lines do."""
     from client.registry import to_json  # noqa: PLC0415 - the tree of commands needs none of it
 
-    pubkey = json.dumps(to_json(info.packed))
+    # Of a type that is not known here there is no more to say.
+    pubkey = json.dumps(to_json(info.packed) if info.address else {"@type": info.packed.type_url})
     return {"name": info.name, "type": info.kind, "address": info.address, "pubkey": pubkey}
 
 
@@ -183,7 +184,8 @@ def show(
         raise click.UsageError("use only one of --address, --pubkey and --hex")
     info = session.keyring().show(name)
     key = key_json(info)
-    key["address"] = address.encode(address.decode(info.address), address.PREFIX + PREFIXES[bech])
+    if info.address:
+        key["address"] = address.encode(address.decode(info.address), address.PREFIX + PREFIXES[bech])
     if only_address:
         return click.echo(key["address"])
     if only_hex:

@@ -44,7 +44,9 @@ _INFO, _ADDRESS = ".info", ".address"
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What may be shown of a key. `kind`: local, offline, ledger, or multi, which has several owners."""
+    """What may be shown of a key. `kind`: local, offline, ledger, or multi, which has several owners; of a
+    key that cannot sign here its type.
+    """
 
     name: str
     address: str
@@ -55,12 +57,12 @@ class KeyInfo:
 
     @classmethod
     def of(cls, name: str, packed: Any, kind: str) -> KeyInfo:
-        """What a public key says of itself; raises KeyringError where its type is not known."""
+        """What a public key says of itself; one of another type, which cannot sign here, has no address."""
         if packed.type_url == MULTISIG_TYPE_URL:
             many = LegacyAminoPubKey.FromString(packed.value)
             return cls(name, multisig_account(many), amino_bytes(many), kind, packed)
         if packed.type_url != SECP256K1_TYPE_URL:
-            raise KeyringError(f"the key {name!r} is of type {packed.type_url}, which cannot sign here")
+            return cls(name, "", b"", packed.type_url, packed)
         public_key = PubKey.FromString(packed.value).key
         return cls(name, addresses.account(public_key), public_key, kind, packed)
 
@@ -109,6 +111,10 @@ class Keyring:
     def key(self, name: str) -> Key:
         """One key by its name or address, with its secret; raises KeyringError where it is not here."""
         record = self._read(name)
+        if not _info(record).address:
+            raise KeyringError(
+                f"the key {record.name!r} is of type {record.pub_key.type_url}: it cannot sign"
+            )
         if record.WhichOneof("item") != "local":
             raise KeyringError(
                 f"the key {record.name!r} is of kind {record.WhichOneof('item')}: its secret is not here"
@@ -130,12 +136,14 @@ class Keyring:
         """Removes a key for good."""
         info = self.show(name)
         self._store.remove(info.name + _INFO)
-        if self._store.read(_address_item(info.address)) is not None:
+        if info.address and self._store.read(_address_item(info.address)) is not None:
             self._store.remove(_address_item(info.address))
 
     def _add(self, record: Record) -> KeyInfo:
         self._check_name(record.name)
         info = _info(record)
+        if not info.address:
+            raise KeyringError(f"keys of type {record.pub_key.type_url} cannot sign here")
         if (held := self._store.read(_address_item(info.address))) is not None:
             other = held.decode().removesuffix(_INFO)
             raise KeyringError(f"there is a key of {info.address} already: {other!r}")
@@ -150,7 +158,8 @@ class Keyring:
 
     def _write(self, record: Record) -> None:
         self._store.write(record.name + _INFO, record.SerializeToString(deterministic=True))
-        self._store.write(_address_item(_info(record).address), (record.name + _INFO).encode())
+        if address := _info(record).address:
+            self._store.write(_address_item(address), (record.name + _INFO).encode())
 
     def _read(self, name: str) -> Record:
         found = self._record(name) if _NAME.fullmatch(name) else None

@@ -9,8 +9,11 @@ from coincurve import PublicKey
 from coincurve.ecdsa import cdata_to_der, deserialize_compact
 
 from client.keyring import Keyring, KeyringError
+from client.keyring_stores import JweFolder
 from client.keys import InvalidKeyError, Key, derive, hd_path, new_mnemonic
 from protocol import address
+from protocol.gen.cosmos.crypto.keyring.v1.record_pb2 import Record
+from protocol.gen.google.protobuf.any_pb2 import Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,3 +101,19 @@ def test_a_deleted_key_is_gone(tmp_path: Path) -> None:
     assert ring.list() == []
     with pytest.raises(KeyringError, match="no key 'alice'"):
         ring.show("alice")
+
+
+def test_a_key_of_another_type_is_listed_and_does_not_sign(tmp_path: Path) -> None:
+    record = Record(
+        name="foreign", pub_key=Any(type_url="/ethermint.crypto.v1.ethsecp256k1.PubKey", value=b"\n")
+    )
+    record.offline.SetInParent()
+    ring = Keyring(tmp_path)
+    JweFolder(ring.folder, lambda: "test", keeps_hash=False).write("foreign.info", record.SerializeToString())
+    ring.add("alice", Key.generate())
+
+    assert [info.name for info in ring.list()] == ["alice", "foreign"]
+    with pytest.raises(KeyringError, match=r"ethsecp256k1\.PubKey: it cannot sign"):
+        ring.key("foreign")
+    ring.delete("foreign")
+    assert [info.name for info in ring.list()] == ["alice"]
