@@ -17,8 +17,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from client.verify_errors import MalformedError
-from client.verify_proof import uvarint
 from protocol.merkle import Tree
+from protocol.varint import uvarint
 
 ADDRESS_BYTES: Final = 20
 HASH_BYTES: Final = 32

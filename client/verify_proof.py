@@ -21,6 +21,7 @@ from client.verify_errors import (
     WrongStoreError,
     WrongValueError,
 )
+from protocol.varint import uvarint
 
 IAVL_OP = "ics23:iavl"
 SIMPLE_OP = "ics23:simple"
@@ -279,16 +280,6 @@ def read_fields(raw: bytes) -> list[Entry]:
         entries.append((number, raw[at : at + length]))
         at += length
     return entries
-
-
-def uvarint(number: int) -> bytes:
-    """A number >= 0 in groups of seven bits, the lowest first."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def read_uvarint(raw: bytes, at: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 
 PREFIX = "evergrid"
@@ -94,3 +95,14 @@ def module_account(name: str) -> str:
 def consensus_address(validator_key: bytes) -> bytes:
     """The 20 bytes by which CometBFT names a validator: of its ed25519 public key."""
     return hashlib.sha256(validator_key).digest()[:20]
+
+
+def problems(named: Mapping[str, str]) -> list[str]:
+    """All that is wrong with accounts' addresses, given by what they are called."""
+    errors: list[str] = []
+    for name, text in named.items():
+        try:
+            decode(text)
+        except AddressError as error:
+            errors.append(f"invalid {name} address: {error}")
+    return errors

@@ -14,6 +14,7 @@ from protocol.gen.cosmos.crypto.multisig import keys_pb2
 from protocol.gen.cosmos.crypto.multisig.v1beta1 import multisig_pb2
 from protocol.gen.cosmos.crypto.secp256k1 import keys_pb2 as secp256k1
 from protocol.gen.google.protobuf.any_pb2 import Any
+from protocol.varint import uvarint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,22 +84,13 @@ def account(key: keys_pb2.LegacyAminoPubKey) -> str:
 
 def amino_bytes(key: keys_pb2.LegacyAminoPubKey) -> bytes:
     """Its amino encoding, of which the address is made."""
-    out = bytearray(_AMINO_MULTISIG + b"\x08" + _varint(key.threshold))
+    out = bytearray(_AMINO_MULTISIG + b"\x08" + uvarint(key.threshold))
     for member in key.public_keys:
         if member.type_url == MULTISIG_TYPE_URL:
             encoded = amino_bytes(keys_pb2.LegacyAminoPubKey.FromString(member.value))
         else:
             encoded = _AMINO_SECP256K1 + secp256k1.PubKey.FromString(member.value).key
-        out += b"\x12" + _varint(len(encoded)) + encoded
-    return bytes(out)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
+        out += b"\x12" + uvarint(len(encoded)) + encoded
     return bytes(out)
 
 

@@ -18,9 +18,9 @@ from abci_app.kernel.nodes import (
     Fetch,
     Node,
     load,
-    uvarint,
     zigzag,
 )
+from protocol.varint import uvarint
 
 
 class Tree:

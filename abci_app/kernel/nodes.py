@@ -11,6 +11,8 @@ from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 
+from protocol.varint import uvarint
+
 EMPTY_ROOT = sha256(b"").digest()
 NO_REF = b""
 UNLOADED = -1
@@ -48,16 +50,6 @@ class Node:
         self.value = value
         self.ref = NO_REF
         self.hash = b""
-
-
-def uvarint(number: int) -> bytes:
-    """The number (>= 0) in groups of seven bits, the lowest first."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def zigzag(number: int) -> bytes:

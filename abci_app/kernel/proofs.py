@@ -20,9 +20,9 @@ from abci_app.kernel.nodes import (
     inner_prefix,
     leaf_prefix,
     ref_version,
-    uvarint,
     walk,
 )
+from protocol.varint import uvarint
 
 IAVL_OP = "ics23:iavl"
 SIMPLE_OP = "ics23:simple"

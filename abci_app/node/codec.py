@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from protocol.gen.tendermint.abci import types_pb2 as abci
+from protocol.varint import uvarint
 
 # Twice the largest block that CometBFT allows (100 MiB), and room for what surrounds the transactions.
 FRAME_BYTES_MAX: Final = 2 * 104_857_600 + 64 * 1024 * 1024
@@ -74,23 +75,13 @@ class FrameReader:
             self._offset = 0
 
 
-def varint(value: int) -> bytes:
-    """A non-negative integer, seven bits a byte, the lowest first."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def frame(body: bytes) -> bytes:
     """An encoded Request or Response with its length before it."""
-    return varint(len(body)) + body
+    return uvarint(len(body)) + body
 
 
 def _tag(field: int) -> bytes:
-    return varint(field << 3 | WIRE_TYPE_LENGTH)
+    return uvarint(field << 3 | WIRE_TYPE_LENGTH)
 
 
 RESPONSE_TAGS: Final = {field.name: _tag(field.number) for field in abci.Response.DESCRIPTOR.fields}
@@ -99,8 +90,8 @@ TX_RESULT_TAG: Final = _tag(abci.ResponseFinalizeBlock.DESCRIPTOR.fields_by_name
 
 def response_frame(method: str, body: bytes) -> bytes:
     """The frame of a Response whose arm `method` holds the encoded body, without building the Response."""
-    head = RESPONSE_TAGS[method] + varint(len(body))
-    return varint(len(head) + len(body)) + head + body
+    head = RESPONSE_TAGS[method] + uvarint(len(body))
+    return uvarint(len(head) + len(body)) + head + body
 
 
 def finalize_block_bytes(tx_results: Iterable[bytes], rest: abci.ResponseFinalizeBlock) -> bytes:
@@ -108,6 +99,6 @@ def finalize_block_bytes(tx_results: Iterable[bytes], rest: abci.ResponseFinaliz
     assert not rest.tx_results, "the results come encoded, not in the message"
     parts: list[bytes] = []
     for result in tx_results:
-        parts += (TX_RESULT_TAG, varint(len(result)), result)
+        parts += (TX_RESULT_TAG, uvarint(len(result)), result)
     parts.append(rest.SerializeToString())
     return b"".join(parts)

@@ -10,10 +10,11 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from abci_app.node.application import Application
-from abci_app.node.codec import FrameError, response_frame, varint
+from abci_app.node.codec import FrameError, response_frame
 from abci_app.node.metrics import Metrics
 from abci_app.node.snapshots import Snapshots
 from protocol.gen.tendermint.abci import types_pb2 as abci
+from protocol.varint import uvarint
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ def txs_within(txs: Iterable[bytes], bytes_max: int) -> list[bytes]:
     chosen: list[bytes] = []
     room = bytes_max
     for tx in txs:
-        room -= 1 + len(varint(len(tx))) + len(tx)
+        room -= 1 + len(uvarint(len(tx))) + len(tx)
         if room < 0:
             break
         chosen.append(tx)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from client.verify_bundle import BUNDLE_BYTES_MAX, write_bundle
-from client.verify_proof import uvarint
+from protocol.varint import uvarint
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "bundles.json").read_text())["bundles"]
 VALUES: list[Any] = [

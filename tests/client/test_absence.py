@@ -8,7 +8,8 @@ import pytest
 
 from abci_app.kernel.store import MemoryStore
 from client.verify_errors import VerifyError
-from client.verify_proof import IAVL_OP, Op, read_fields, uvarint, verify_key
+from client.verify_proof import IAVL_OP, Op, read_fields, verify_key
+from protocol.varint import uvarint
 
 KEYS = range(0, 80, 2)
 

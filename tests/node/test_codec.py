@@ -12,9 +12,9 @@ from abci_app.node.codec import (
     finalize_block_bytes,
     frame,
     response_frame,
-    varint,
 )
 from protocol.gen.tendermint.abci import types_pb2 as abci
+from protocol.varint import uvarint
 
 BODIES = st.lists(st.binary(max_size=400), max_size=20)
 
@@ -59,7 +59,7 @@ def test_bytes_one_by_one_complete_each_frame_at_its_last_byte(bodies: list[byte
 
 @given(st.integers(min_value=0, max_value=2**31 - 1))
 def test_a_length_reads_back_as_it_was_written(value: int) -> None:
-    encoded = varint(value)
+    encoded = uvarint(value)
 
     decoded = sum((byte & 0x7F) << (7 * position) for position, byte in enumerate(encoded))
 
@@ -91,7 +91,7 @@ def test_a_frame_of_thirty_megabytes_is_not_scanned_again_while_it_arrives() -> 
         reader.feed(framed[start : start + 65_536])
 
     # The length was read once, with the first piece; only then does the offset stand behind it.
-    assert reader._offset == len(varint(len(body)))
+    assert reader._offset == len(uvarint(len(body)))
     assert reader.next_frame() == body
 
 
@@ -109,7 +109,7 @@ def test_many_small_frames_do_not_pile_up_behind_the_offset() -> None:
 @pytest.mark.parametrize("length", [1001, 2**31 - 1])
 def test_a_frame_beyond_the_guard_is_refused_before_it_is_read(length: int) -> None:
     reader = FrameReader(frame_bytes_max=1000)
-    reader.feed(varint(length))
+    reader.feed(uvarint(length))
 
     with pytest.raises(FrameError, match=f"a frame of {length} bytes is longer than 1000"):
         reader.has_frame()
@@ -158,7 +158,7 @@ def test_responses_have_the_bytes_that_the_specification_gives_them(
 @given(length=st.integers(min_value=0, max_value=40_000))
 def test_a_response_frame_equals_the_encoded_response(method: str, length: int) -> None:
     # An unknown field of the wanted length stands for a body of any kind.
-    body = b"\xfa\x06" + varint(length) + bytes(length)
+    body = b"\xfa\x06" + uvarint(length) + bytes(length)
     whole = abci.Response()
     getattr(whole, method).MergeFromString(body)
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from abci_app.node.codec import FrameReader, varint
+from abci_app.node.codec import FrameReader
 from abci_app.node.connection import FRAMES_PER_TURN, Connection, Hub
 from abci_app.node.dispatch import Dispatcher
 from abci_app.node.metrics import Metrics
 from bench.kvstore import KeyValueStore
 from protocol.gen.tendermint.abci import types_pb2 as abci
+from protocol.varint import uvarint
 from tests.node.client import check_tx_frame, request_frame
 
 FLUSH = request_frame(flush=abci.RequestFlush())
@@ -223,7 +224,7 @@ def test_a_peer_that_does_not_read_is_answered_no_further_until_it_reads_again()
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"\xff" * 10, b"\x00", b"\x05hello", varint(2**31 - 1), b"\x03\xfa\x06\x00"],
+    [b"\xff" * 10, b"\x00", b"\x05hello", uvarint(2**31 - 1), b"\x03\xfa\x06\x00"],
     ids=["endless length", "empty request", "no protobuf", "too long", "unknown method"],
 )
 def test_malformed_bytes_end_their_own_connection_after_the_answers_before_them(garbage: bytes) -> None:

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 
 def _check_addresses(**named: str) -> None:
-    errors: list[str] = []
-    for name, text in named.items():
-        try:
-            addresses.decode(text)
-        except addresses.AddressError as error:
-            errors.append(f"invalid {name} address: {error}")
-    if errors:
+    if errors := addresses.problems(named):
         raise invalid_argument("; ".join(errors))
 
 

@@ -20,13 +20,7 @@ SHOWN: Final = 200
 
 def parties_errors(granter: str, grantee: str) -> list[str]:
     """All that is wrong with the two addresses as such."""
-    errors: list[str] = []
-    for name, text in (("granter", granter), ("grantee", grantee)):
-        try:
-            addresses.decode(text)
-        except addresses.AddressError as error:
-            errors.append(f"invalid {name} address: {error}")
-    return errors
+    return addresses.problems({"granter": granter, "grantee": grantee})
 
 
 def granted_type(grant: authz_pb2.Grant) -> str | None:

@@ -21,7 +21,7 @@ from abci_app.modules.bank.coins import (
 from abci_app.modules.bank.fees import FEE_COLLECTOR, deduct_fee
 from abci_app.modules.bank.genesis import COMMUNITY_POOL, export_genesis, init_genesis
 from abci_app.modules.bank.ledger import balance, burn, mint, require_balance, send_coins, supply
-from abci_app.modules.bank.rules import address_errors, genesis_errors
+from abci_app.modules.bank.rules import genesis_errors
 from protocol.gen.cosmos.bank.v1beta1 import genesis_pb2
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Amounts",
     "Coins",
     "added",
-    "address_errors",
     "amounts_of",
     "balance",
     "burn",

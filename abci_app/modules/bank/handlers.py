@@ -10,7 +10,8 @@ from abci_app.modules import auth
 from abci_app.modules.bank import state
 from abci_app.modules.bank.coins import added, amounts_of, coin_errors, text_of
 from abci_app.modules.bank.ledger import require_balance, send_coins
-from abci_app.modules.bank.rules import address_errors, disabled_denoms, multi_send_errors
+from abci_app.modules.bank.rules import disabled_denoms, multi_send_errors
+from protocol import address as addresses
 from protocol.gen.cosmos.bank.v1beta1 import tx_pb2
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _check_multi_send(msg: tx_pb2.MsgMultiSend) -> None:
 def send(ctx: Context, msg: tx_pb2.MsgSend) -> None:
     """Moves coins from the signer to an account that is no module's."""
     ctx.gas.consume(COIN_GAS * len(msg.amount), "coins")
-    if errors := address_errors({"from": msg.from_address, "to": msg.to_address}):
+    if errors := addresses.problems({"from": msg.from_address, "to": msg.to_address}):
         raise InvalidAddress("; ".join(errors + coin_errors(msg.amount)))
     if errors := coin_errors(msg.amount) or ([] if msg.amount else ["no coins"]):
         raise InvalidCoins("; ".join(errors))

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from abci_app.modules.bank.coins import AMOUNT_BOUND, ERRORS_MAX, Amounts, amounts_of, coin_errors, is_denom
 from protocol import address as addresses
 from protocol.gen.cosmos.bank.v1beta1 import bank_pb2, genesis_pb2, tx_pb2
-
-
-def address_errors(named: Mapping[str, str]) -> list[str]:
-    """All that is wrong with addresses, given by what they are called."""
-    errors: list[str] = []
-    for name, text in named.items():
-        try:
-            addresses.decode(text)
-        except addresses.AddressError as error:
-            errors.append(f"invalid {name} address: {error}")
-    return errors
 
 
 def multi_send_errors(msg: tx_pb2.MsgMultiSend) -> list[str]:
@@ -27,7 +16,7 @@ def multi_send_errors(msg: tx_pb2.MsgMultiSend) -> list[str]:
     errors: list[str] = []
     for name, parts in (("input", inputs), ("output", outputs)):
         for index, (address, coins) in enumerate(parts):
-            found = [*address_errors({name: address}), *coin_errors(coins)]
+            found = [*addresses.problems({name: address}), *coin_errors(coins)]
             if not coins:
                 found.append("no coins")
             errors += (f"{name}s[{index}]: {text}" for text in found)
@@ -48,7 +37,7 @@ def genesis_errors(genesis: genesis_pb2.GenesisState) -> list[str]:
     seen: set[str] = set()
     sums: dict[str, int] = {}
     for index, entry in enumerate(genesis.balances):
-        found = [*address_errors({"account": entry.address}), *coin_errors(entry.coins)]
+        found = [*addresses.problems({"account": entry.address}), *coin_errors(entry.coins)]
         if entry.address in seen:
             found.append(f"{entry.address} stands twice")
         seen.add(entry.address)

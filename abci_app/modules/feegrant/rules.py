@@ -120,12 +120,7 @@ def is_expired(allowance: Opened, time_ns: int) -> bool:
 
 def parties_errors(granter: str, grantee: str) -> list[str]:
     """All that is wrong with the two addresses."""
-    errors: list[str] = []
-    for name, text in (("granter", granter), ("grantee", grantee)):
-        try:
-            addresses.decode(text)
-        except addresses.AddressError as error:
-            errors.append(f"invalid {name} address: {error}")
+    errors = addresses.problems({"granter": granter, "grantee": grantee})
     if granter == grantee:
         errors.append("cannot self-grant fee authorization")
     return errors

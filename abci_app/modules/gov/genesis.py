@@ -10,6 +10,7 @@ from abci_app.modules.gov import state
 from abci_app.modules.gov.deposits import GOV, GOV_ADDRESS, OPEN, deposits_held
 from abci_app.modules.gov.rules import params_errors, vote_errors
 from abci_app.modules.gov.times import SECOND_NS, duration, nanoseconds
+from protocol import address as addresses
 from protocol.gen.cosmos.gov.v1 import genesis_pb2, gov_pb2
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _deposit_errors(genesis: genesis_pb2.GenesisState, status: dict[int, int]) -
     errors: list[str] = []
     sums: dict[int, dict[str, int]] = {}
     for index, deposit in enumerate(genesis.deposits):
-        found = [*coin_errors(deposit.amount), *bank.address_errors({"depositor": deposit.depositor})]
+        found = [*coin_errors(deposit.amount), *addresses.problems({"depositor": deposit.depositor})]
         if status.get(deposit.proposal_id) not in OPEN:
             found.append(f"proposal {deposit.proposal_id} is not open")
         errors += (f"deposits[{index}]: {text}" for text in found)
