@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.out import as_yaml
+from cli.out import as_json, as_yaml
 from cli.reply import reply_json
 from client import gas as gas_tools
 from client.amounts import Amount, parse_amounts, parse_factor, parse_price
@@ -84,7 +84,8 @@ def coins(text: str) -> list[Coin]:
 def submit(session: Session, messages: Sequence[Message]) -> None:
     """Signs and sends the messages as the options say, and prints what became of them."""
     if session.get("generate_only"):
-        return session.emit(unsigned(session, messages))
+        # A file for `tx sign`, whatever form the output has.
+        return click.echo(as_json(unsigned(session, messages)))
     check_options(session)
     key = session.keyring().key(session.get("from"))
     with session.client as client:

@@ -66,6 +66,18 @@ def test_two_of_three_owners_sign_and_anyone_sends(
     assert multisig.account(multisig.multisig_key(2, by_address())) == treasury
 
 
+def test_files_are_json_where_no_form_was_asked_for(online: Command, treasury: str, tmp_path: Path) -> None:
+    words = ("tx", "bank", "send", treasury, BOB, "5nevg", "--generate-only", "--gas", "200000")
+    unsigned, alice, bob = (tmp_path / name for name in ("unsigned.json", "alice.json", "bob.json"))
+
+    unsigned.write_text(online(*words).stdout)
+    for name, path in (("alice", alice), ("bob", bob)):
+        path.write_text(online("tx", "sign", str(unsigned), "--from", name, "--multisig", "treasury").stdout)
+    signed = online("tx", "multisign", str(unsigned), "treasury", str(alice), str(bob)).stdout
+
+    assert len(json.loads(signed)["signatures"]) == 1
+
+
 def test_once_the_account_has_sent_its_address_is_enough(
     online: Command, chain: Chain, treasury: str, unsigned: Path
 ) -> None:
