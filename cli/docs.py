@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.elsewhere import ELSEWHERE
 from cli.lazy import LazyGroup
 from cli.options import LOCAL, SHARED, TX, shared
 
@@ -40,6 +41,30 @@ traceback.
 | 4 | `verify`: the proof or the header was refused |
 | 130 | `demo`: interrupted, every process was stopped |
 """
+ENVIRONMENT = """## Environment
+
+Options whose text ends in `[env NAME]` are taken from there. Besides:
+
+| Variable | |
+| --- | --- |
+| `EVERGRID_DEBUG` | `1`: an error comes with its traceback |
+| `EVERGRID_COMETBFT` | the binary of CometBFT (default: that of the set-up, then of `PATH`) |
+| `EVERGRID_CHAIN_...` | settings of `start`, before those of app.toml |
+| `EVERGRID_API_...`, `EVERGRID_MLNODE_...` | settings of `api start` and `mlnode start` |
+"""
+
+
+def instead() -> list[str]:
+    """A table of what other command lines have and this one has not."""
+    rows = [f"| `{words}` | {text} |" for words, text in ELSEWHERE.items()]
+    return [
+        "## Known from Cosmos SDK binaries, and not here",
+        "",
+        "| Command | Instead |",
+        "| --- | --- |",
+        *rows,
+        "",
+    ]
 
 
 def walk(group: click.Group, ctx: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
@@ -110,6 +135,7 @@ def pages(root: click.Group) -> dict[str, str]:
         else:
             made[page] += [f"## {inner.command_path}", "", *body(command, inner)]
     index = [HEAD, "| Command | |", "| --- | --- |", *rows, "", CODES]
+    index += [ENVIRONMENT, *instead()]
     index += ["## Options of transactions", "", *shared_table(TX), ""]
     index += ["## Options of queries", "", *shared_table(("height", "node"))]
     return {name: "\n".join(lines).rstrip() + "\n" for name, lines in {INDEX: index, **made}.items()}

@@ -32,6 +32,12 @@ def sentence(text: str) -> str:
 
 def explain(error: BaseException) -> tuple[str, int]:
     """What to say of an error, and the exit code."""
+    if isinstance(error, click.NoSuchCommand) and error.ctx is not None:
+        from cli.elsewhere import instead_of  # noqa: PLC0415 - only for what is not there
+
+        instead = instead_of(error.ctx.command_path, str(error.command_name))
+        if instead:
+            return f"there is no command {error.command_name!r}: {instead}", EXIT_USAGE
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "evergrid"
         return f"{sentence(error.format_message()).rstrip('.')} (see '{path} --help')", EXIT_USAGE

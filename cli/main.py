@@ -44,6 +44,7 @@ COMMANDS = {
     # Without a line of help, a command is there and not listed.
     "docs": ("cli.docs:docs", ""),
     "q": ("cli.query:query", ""),
+    "tendermint": ("cli.comet:comet", ""),
 }
 
 

@@ -117,12 +117,24 @@ SHARED: dict[str, Shared] = {
     "broadcast_mode": _shared(
         "--broadcast-mode",
         "-b",
-        type=click.Choice(["sync", "block"]),
+        type=click.Choice(["sync", "async", "block"]),
         env=True,
-        text="Return once the node has checked it, or once it is in a block (default: sync).",
+        text="Return once the node has checked it, before that, or once it is in a block (default: sync).",
     ),
-    "dry_run": _shared("--dry-run", is_flag=True, text="Only simulate, and say the gas."),
+    "dry_run": _shared("--dry-run", is_flag=True, text="Only simulate, and say the gas and the fee."),
     "generate_only": _shared("--generate-only", is_flag=True, text="Only print the unsigned transaction."),
+    "offline": _shared(
+        "--offline",
+        is_flag=True,
+        text="Ask no node, and only print the signed transaction: needs --chain-id, --account-number, "
+        "--sequence and --gas N.",
+    ),
+    "output_document": _shared(
+        "--output-document",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        text="Write what --generate-only or --offline prints into this file.",
+    ),
     "yes": _shared("--yes", "-y", is_flag=True, text="Do not ask for confirmation."),
 }
 
@@ -141,6 +153,8 @@ TX = (
         "broadcast_mode",
         "dry_run",
         "generate_only",
+        "offline",
+        "output_document",
         "yes",
     ),
     *KEYRING,

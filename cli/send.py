@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -83,11 +84,13 @@ def coins(text: str) -> list[Coin]:
 
 def submit(session: Session, messages: Sequence[Message]) -> None:
     """Signs and sends the messages as the options say, and prints what became of them."""
+    check_options(session)
     if session.get("generate_only"):
         # A file for `tx sign`, whatever form the output has.
-        return click.echo(as_json(unsigned(session, messages)))
-    check_options(session)
+        return write(session, unsigned(session, messages), session.get("output_document"))
     key = session.keyring().key(session.get("from"))
+    if session.get("offline"):
+        return write(session, signed_offline(session, messages, key), session.get("output_document"))
     with session.client as client:
         signer = on_chain(session, key)
         chain_id = session.get("chain_id") or client.status()["node_info"]["network"]
@@ -97,21 +100,41 @@ def submit(session: Session, messages: Sequence[Message]) -> None:
                 {"gas_estimate": str(cost.gas_limit), "fee": str(cost.fee) if cost.fee else ""}
             )
         confirm(session, messages, cost)
-        memo, height = session.get("note") or "", session.get("timeout_height") or 0
-        until_ns = unordered_until_ns(session)
+        return finish(session, signing(session, messages, chain_id, cost), signer)
 
-        def sign(now: Signer) -> bytes:
-            return build(
-                messages,
-                [now],
-                chain_id,
-                cost.wire,
-                memo=memo,
-                timeout_height=height,
-                unordered_until_ns=until_ns,
-            )
 
-        return finish(session, sign, signer)
+def signing(
+    session: Session, messages: Sequence[Message], chain_id: str, cost: Cost
+) -> Callable[[Signer], bytes]:
+    """What makes of a signer the signed transaction, the same for each sequence."""
+    memo, height = session.get("note") or "", session.get("timeout_height") or 0
+    until_ns = unordered_until_ns(session)
+
+    def sign(now: Signer) -> bytes:
+        return build(
+            messages,
+            [now],
+            chain_id,
+            cost.wire,
+            memo=memo,
+            timeout_height=height,
+            unordered_until_ns=until_ns,
+        )
+
+    return sign
+
+
+def signed_offline(session: Session, messages: Sequence[Message], key: Key) -> tx_pb2.Tx:
+    """The signed transaction, for which no node is asked; raises UsageError with all that it lacks."""
+    named = ["chain_id", "account_number", *([] if session.get("unordered") else ["sequence"])]
+    missing = [f"--{name.replace('_', '-')}" for name in named if session.get(name) is None]
+    if str(session.get("gas")) == "auto":
+        missing.append("--gas N")
+    if missing:
+        raise click.UsageError(f"--offline needs {', '.join(missing)}")
+    cost = Cost(int(session.get("gas")), offered_fee(session), fee_granter(session))
+    signer = Signer(key, session.get("account_number"), session.get("sequence") or 0)
+    return tx_pb2.Tx.FromString(signing(session, messages, session.get("chain_id"), cost)(signer))
 
 
 def check_options(session: Session) -> None:
@@ -122,6 +145,10 @@ def check_options(session: Session) -> None:
         raise click.UsageError("an unordered transaction has no sequence")
     if session.get("timeout_duration") and not session.get("unordered"):
         raise click.UsageError("--timeout-duration goes with --unordered")
+    if session.get("dry_run") and session.get("offline"):
+        raise click.UsageError("--dry-run asks a node, and --offline asks none")
+    if session.get("output_document") and not (session.get("generate_only") or session.get("offline")):
+        raise click.UsageError("--output-document goes with --generate-only or --offline")
     if session.get("fees") and session.get("gas_prices"):
         raise click.UsageError("use only one of --fees and --gas-prices")
     if (gas := str(session.get("gas"))) != "auto" and not _GAS.fullmatch(gas):
@@ -221,7 +248,7 @@ def broadcast(session: Session, sign: Callable[[Signer], bytes], signer: Signer)
     what waits for a block.
     """
     for _ in range(SEQUENCE_TRIES):
-        reply = session.client.broadcast(sign(signer))
+        reply = session.client.broadcast(sign(signer), checked=session.get("broadcast_mode") != "async")
         expected = _EXPECTED.search(reply.log)
         if (reply.code, reply.codespace) != WRONG_SEQUENCE or expected is None:
             break
@@ -249,14 +276,31 @@ def outcome(session: Session, reply: TxReply) -> None:
         raise ChainError(text, reply.code, reply.codespace)
 
 
-def unsigned(session: Session, messages: Sequence[Message]) -> dict[str, object]:
-    """The transaction before it is signed; without a simulation the gas limit is the given one, or 0."""
-    check_options(session)
-    fee = fixed_fee(session)
+def offered_fee(session: Session) -> Amount | None:
+    """The fee as the options alone say it; a gas limit that is to be simulated counts as 0."""
+    if (fixed := fixed_fee(session)) is not None or not session.get("gas_prices"):
+        return fixed
+    return gas_tools.fee(declared_gas(session), *parse_price(str(session.get("gas_prices"))))
+
+
+def declared_gas(session: Session) -> int:
+    """The gas limit that was given, or 0."""
     gas = str(session.get("gas"))
-    limit = 0 if gas == "auto" else int(gas)
-    if fee is None and session.get("gas_prices"):
-        fee = gas_tools.fee(limit, *parse_price(str(session.get("gas_prices"))))
+    return 0 if gas == "auto" else int(gas)
+
+
+def write(session: Session, message: Message, output_document: str | None) -> None:
+    """Prints a message as JSON, which other commands read, or writes it into a file."""
+    text = as_json(to_json(message))
+    if output_document is None:
+        return click.echo(text)
+    Path(output_document).write_text(text + "\n", encoding="utf-8")
+    return session.emit({"file": output_document})
+
+
+def unsigned(session: Session, messages: Sequence[Message]) -> tx_pb2.Tx:
+    """The transaction before it is signed; without a simulation the gas limit is the given one, or 0."""
+    fee, limit = offered_fee(session), declared_gas(session)
     amount = [Coin(denom=fee.denom, amount=str(fee.number))] if fee and fee.number else []
     body = tx_pb2.TxBody(
         messages=[pack(message) for message in messages],
@@ -267,4 +311,4 @@ def unsigned(session: Session, messages: Sequence[Message]) -> dict[str, object]
     if body.unordered:
         body.timeout_timestamp.FromNanoseconds(unordered_until_ns(session))
     auth_info = tx_pb2.AuthInfo(fee=tx_pb2.Fee(amount=amount, gas_limit=limit, granter=fee_granter(session)))
-    return to_json(tx_pb2.Tx(body=body, auth_info=auth_info))
+    return tx_pb2.Tx(body=body, auth_info=auth_info)

@@ -65,7 +65,9 @@ class Session:
 
     @cached_property
     def client(self) -> ChainClient:
-        """The chain's client; raises ClickException where the address is no URL."""
+        """The chain's client; raises UsageError where no node may be asked."""
+        if self.get("offline"):
+            raise click.UsageError("what the options leave out only a node knows, and --offline asks none")
         from client.chain import ChainClient  # noqa: PLC0415 - costs more than click itself
 
         url = str(self.get("node"))

@@ -22,6 +22,7 @@ COMMANDS = {
     "sign": ("cli.tx_sign:sign", "Sign an unsigned transaction from a file."),
     "multisign": ("cli.tx_sign:multisign", "Put the signatures of an account's owners together."),
     "validate-signatures": ("cli.tx_sign:validate_signatures", "Check the signatures of a transaction."),
+    "simulate": ("cli.tx_files:simulate", "The gas that a transaction from a file needs."),
     "broadcast": ("cli.tx_files:broadcast", "Send a signed transaction from a file."),
     "encode": ("cli.tx_files:encode", "The bytes of a transaction, from JSON."),
     "decode": ("cli.tx_files:decode", "A transaction as JSON, from its bytes."),

@@ -1,4 +1,4 @@
-"""`evergrid tx broadcast`, `encode`, `decode`: transactions as files, for keys kept offline."""
+"""`evergrid tx broadcast`, `simulate`, `encode`, `decode`: transactions as files, for keys kept offline."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import click
 from google.protobuf.message import DecodeError
 
 from cli.files import FILE, read_json
-from cli.options import CHAIN, LOCAL, shared
+from cli.options import CHAIN, KEYRING, LOCAL, shared
 from cli.reply import tx_json
 from cli.send import WAIT_S, outcome
 from cli.tx_msg import found_messages
-from client.registry import MessageError, from_json, to_json, unpack_base64
+from client import gas as gas_tools
+from client.amounts import parse_factor
+from client.registry import MessageError, from_json, unpack_base64
 from protocol.descriptors import signer_field, signer_of
+from protocol.gen.cosmos.tx.signing.v1beta1 import signing_pb2
 from protocol.gen.cosmos.tx.v1beta1 import tx_pb2
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
+    from collections.abc import Mapping
 
     from cli.session import Session
+    from client.chain import ChainClient
 
 
 def read_tx(path: str) -> tx_pb2.Tx:
@@ -54,17 +58,6 @@ def signers_of(fields: Any) -> list[str]:
     return list(found)
 
 
-def write(session: Session, message: Message, output_document: str | None) -> None:
-    """Prints a message as JSON, or writes it into a file."""
-    from cli.out import as_json  # noqa: PLC0415 - only when it is used
-
-    text = as_json(to_json(message))
-    if output_document is None:
-        return click.echo(text)
-    Path(output_document).write_text(text + "\n", encoding="utf-8")
-    return session.emit({"file": output_document})
-
-
 @click.command()
 @click.argument("file", type=FILE)
 @shared("broadcast_mode", *CHAIN)
@@ -72,16 +65,62 @@ def broadcast(session: Session, file: str) -> None:
     """Send the signed transaction in FILE: JSON as `tx sign` prints it, or base64 as `tx encode` does."""
     raw = raw_in(file)
     with session.client as client:
-        reply = client.broadcast(raw)
+        reply = client.broadcast(raw, checked=session.get("broadcast_mode") != "async")
         if not reply.code and session.get("broadcast_mode") == "block":
             reply = client.wait_tx(reply.hash, WAIT_S)
     outcome(session, reply)
 
 
+@click.command()
+@click.argument("file", type=FILE)
+@shared("from", "gas_adjustment", "node", *KEYRING)
+def simulate(session: Session, file: str) -> None:
+    """Say how much gas the transaction in FILE needs, signed or not: a node runs it and forgets it.
+
+    The estimate is the gas that it used, times --gas-adjustment. An account that has never sent shows its
+    public key, which costs gas too: name that key with --from.
+    """
+    factor = parse_factor(str(session.get("gas_adjustment")))
+    name = session.get("from")
+    keyring = session.keyring() if name else None
+    known = {keyring.show(name).address: keyring.public(name)} if keyring else {}
+    with session.client as client:
+        used = gas_tools.simulate(client, _to_simulate(client, file, known))
+    session.emit({"gas_used": str(used), "gas_estimate": str(gas_tools.gas_limit(used, factor))})
+
+
+def _to_simulate(client: ChainClient, file: str, known: Mapping[str, Any]) -> bytes:
+    """The bytes of a transaction; one without signers gets them, with their sequences and keys of now."""
+    if not is_json(text := Path(file).read_text(encoding="utf-8").strip()):
+        return unpack_base64(text, file)
+    tx = read_tx(file)
+    if not tx.auth_info.signer_infos:
+        for address in _all_signers(file, tx):
+            account = client.account(address)
+            info = tx.auth_info.signer_infos.add(sequence=0 if tx.body.unordered else account.sequence)
+            info.mode_info.single.mode = signing_pb2.SIGN_MODE_DIRECT
+            key = known.get(address, account.pub_key)
+            if key.type_url:
+                info.public_key.CopyFrom(key)
+    missing = len(tx.auth_info.signer_infos) - len(tx.signatures)
+    tx.signatures.extend([b""] * missing)
+    return raw_of(tx)
+
+
+def _all_signers(file: str, tx: tx_pb2.Tx) -> list[str]:
+    payer = [tx.auth_info.fee.payer] if tx.auth_info.fee.payer else []
+    return list(dict.fromkeys([*signers_of(read_json(file)), *payer]))
+
+
+def is_json(text: str) -> bool:
+    """Whether the text of a file is JSON rather than base64."""
+    return text.startswith(("{", "["))
+
+
 def raw_in(file: str) -> bytes:
     """The bytes of a signed transaction in a file; raises MessageError."""
     text = Path(file).read_text(encoding="utf-8").strip()
-    if not text.startswith(("{", "[")):
+    if not is_json(text):
         return unpack_base64(text, file)
     tx = read_tx(file)
     if not tx.signatures:

@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError
 
 from cli.files import FILE, read_json
 from cli.options import KEYRING, shared
-from cli.send import checked_address, numbers_of, on_chain
-from cli.tx_files import raw_in, raw_of, read_tx, signers_of, write
+from cli.send import checked_address, numbers_of, on_chain, write
+from cli.tx_files import raw_in, raw_of, read_tx, signers_of
 from client import multisig
 from client.registry import MessageError, from_json
 from client.tx import signer_info

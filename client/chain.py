@@ -205,9 +205,10 @@ class ChainClient:
         request = query_pb2.QueryAccountRequest(address=address)
         return read_account(self.query(request, query_pb2.QueryAccountResponse))
 
-    def broadcast(self, raw: bytes) -> TxReply:
-        """Hands a transaction to the mempool and returns what CheckTx said."""
-        return Rpc.broadcast(self.call(Rpc.call("broadcast_tx_sync", tx=base64.b64encode(raw).decode())))
+    def broadcast(self, raw: bytes, *, checked: bool = True) -> TxReply:
+        """Hands a transaction to the node; returns what CheckTx said, or its hash alone before CheckTx."""
+        method = "broadcast_tx_sync" if checked else "broadcast_tx_async"
+        return Rpc.broadcast(self.call(Rpc.call(method, tx=base64.b64encode(raw).decode())))
 
     def tx(self, hash_hex: str) -> TxReply:
         """A transaction in a block; raises ChainError where it is in none."""

@@ -95,6 +95,10 @@ class RpcServer:
             "data": "",
         }
 
+    def on_broadcast_tx_async(self, tx: str) -> dict[str, Any]:
+        found = self.on_broadcast_tx_sync(tx)
+        return {**found, "code": 0, "codespace": "", "log": ""}
+
     def _tx(self, raw: bytes, result: abci.ExecTxResult) -> dict[str, Any]:
         return {
             "hash": sha256(raw).hexdigest().upper(),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import os
 import pkgutil
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ import pytest
 
 import protocol.gen
 from cli.docs import pages, walk
+from cli.elsewhere import ELSEWHERE
 from cli.generate import kebab
 from cli.main import cli
 from cli.query import MODULES, query
@@ -147,6 +151,63 @@ def test_the_completion_script_is_for_this_command(evergrid: Command, shell: str
     assert "evergrid" in script
 
 
+@pytest.mark.parametrize(("shell", "option"), [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")])
+def test_a_shell_can_read_its_completion_script(
+    evergrid: Command, tmp_path: Path, shell: str, option: str
+) -> None:
+    if (program := shutil.which(shell)) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "script"
+    script.write_text(evergrid.json("completion", shell)["script"])
+
+    done = subprocess.run(
+        [program, option, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_bash_completes_what_has_been_typed(evergrid: Command, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "evergrid"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from cli.main import main; main()" "$@"\n')
+    program.chmod(0o755)
+    script = tmp_path / "script"
+    script.write_text(evergrid.json("completion", "bash")["script"])
+    typed = "COMP_WORDS=(evergrid tx bank se); COMP_CWORD=3"
+    function = "$(complete -p evergrid | sed 's/.*-F \\([^ ]*\\).*/\\1/')"
+
+    done = subprocess.run(
+        ["bash", "-c", f'source {script}; {typed}; {function} evergrid se bank; echo "${{COMPREPLY[@]}}"'],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout == "send\n", done.stderr
+
+
+def test_commands_of_other_binaries_point_to_what_is_in_their_place(evergrid: Command) -> None:
+    ctx = click.Context(cli, info_name="evergrid")
+    known = {inner.command_path for _, inner in walk(cli, ctx)}
+    for words, text in ELSEWHERE.items():
+        said = evergrid.fails(*words.split(), code=2)
+
+        assert said == f"there is no command {words.split()[-1]!r}: {text}"
+        for named in re.findall(r"`(evergrid [^`]+)`", text):
+            found = re.match(r"[a-z -]*[a-z](?= |$)", named)
+            assert found is not None
+            assert found[0].split(" --")[0] in known, text
+
+    assert evergrid.fails("tendermint", "bootstrap-state", code=2) == evergrid.fails(
+        "comet", "bootstrap-state", code=2
+    )
+    assert "No such command 'nonsense'" in evergrid.fails("genesis", "nonsense", code=2)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -174,6 +235,22 @@ def test_a_shell_completes_groups_queries_and_options(words: str, expected: str)
 
 def test_the_version_is_that_of_the_distribution(evergrid: Command) -> None:
     assert evergrid.json("version") | {"python": ""} == {"name": "evergrid", "version": "0.1.0", "python": ""}
+
+
+def test_the_long_version_names_the_commit_and_all_that_it_stands_on(
+    evergrid: Command, tmp_path: Path
+) -> None:
+    comet = tmp_path / "cometbft"
+    comet.write_text("#!/bin/sh\necho 0.38.26\n")
+    comet.chmod(0o755)
+
+    shown = evergrid.json("version", "--long", EVERGRID_COMETBFT=str(comet))
+    without = evergrid.json("version", "--long", EVERGRID_COMETBFT=str(tmp_path / "missing"))
+
+    assert (shown["cometbft"], without["cometbft"]) == ("0.38.26", "")
+    assert f"click@{importlib.metadata.version('click')}" in shown["build_deps"]
+    if (ROOT / ".git").exists():
+        assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", shown["commit"])
 
 
 def test_examples_keep_their_lines_in_the_help_and_are_code_in_the_reference() -> None:

@@ -48,6 +48,90 @@ def test_a_transaction_is_signed_without_a_node_and_sent_by_another_home(
     assert (reply["code"], chain.balance("bob")) == (0, before + 5)
 
 
+def test_a_command_offline_writes_a_signed_transaction_that_any_node_takes(
+    online: Command, chain: Chain, rpc: RpcServer, tmp_path: Path
+) -> None:
+    before, path = chain.balance("bob"), tmp_path / "signed.json"
+    words = offline(online, chain)
+    asked = len(rpc.calls)
+
+    shown = online.json(
+        *("tx", "bank", "send", "alice", BOB, "5nevg", *words, "--gas", "200000"),
+        *("--gas-prices", "0.5nevg", "--note", "from afar", "--output-document", str(path)),
+    )
+    silent = len(rpc.calls) == asked
+    reply = online.json("tx", "broadcast", str(path), "-b", "block")
+
+    tx = json.loads(path.read_text())
+    assert (shown, silent) == ({"file": str(path)}, True)
+    assert tx["auth_info"]["fee"]["amount"] == [{"denom": "nevg", "amount": "100000"}]
+    assert tx["body"]["memo"] == "from afar"
+    assert (reply["code"], chain.balance("bob")) == (0, before + 5)
+
+
+def test_all_that_a_command_offline_lacks_is_named(online: Command, rpc: RpcServer) -> None:
+    send = ("tx", "bank", "send", "alice", BOB, "5nevg", "--offline")
+    whole = ("--chain-id", "c", "--account-number", "0", "--sequence", "0", "--gas", "9")
+
+    bare = online.fails(*send, code=2)
+    unordered = online.fails(*send, "--unordered", code=2)
+    asks = online.fails("tx", "models", "retire", "model/x", "--from", "alice", "--offline", *whole, code=2)
+
+    assert "--offline needs --chain-id, --account-number, --sequence, --gas N" in bare
+    assert "--offline needs --chain-id, --account-number, --gas N" in unordered
+    assert "only a node knows, and --offline asks none" in asks
+    assert "--offline asks none" in online.fails(*send, *whole, "--dry-run", code=2)
+    assert "goes with --generate-only" in online.fails(*send[:-1], "--output-document", "x", code=2)
+    assert rpc.calls == []
+
+
+def test_without_a_check_a_transaction_is_sent_with_its_hash_alone(
+    online: Command, chain: Chain, rpc: RpcServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "signed.json"
+    send = ("tx", "bank", "send", "alice", BOB, "5nevg", "--gas", "200000")
+    online.json(*send, *offline(online, chain), "--output-document", str(path))
+
+    first = online.json("tx", "broadcast", str(path), "-b", "async")
+    second = online.json(*send, "--sequence", "0", "-y", "-b", "async")
+
+    # The second one has a sequence that was used: nobody has looked at it yet.
+    assert (first["code"], second["code"]) == (0, 0)
+    assert len(second["txhash"]) == 64
+    assert rpc.calls.count("broadcast_tx_async") == 2
+    assert "broadcast_tx_sync" not in rpc.calls
+
+
+def test_simulated_from_a_file_it_needs_what_the_command_itself_would_say(
+    online: Command, unsigned: Path, rpc: RpcServer
+) -> None:
+    estimate = online.json("tx", "bank", "send", "alice", BOB, "5nevg", "--dry-run")["gas_estimate"]
+    signed = unsigned.parent / "signed.json"
+    online.json("tx", "sign", str(unsigned), "--from", "alice", "--output-document", str(signed))
+
+    shown = online.json("tx", "simulate", str(unsigned), "--from", "alice")
+    of_signed = online.json("tx", "simulate", str(signed))
+    double = online.json("tx", "simulate", str(unsigned), "--gas-adjustment", "2")
+
+    for each in (shown, of_signed):
+        assert abs(int(each["gas_estimate"]) / int(estimate) - 1) < 0.1
+    # Without its key, an account that has never sent seems to need less.
+    assert int(double["gas_used"]) < int(shown["gas_used"])
+    assert int(double["gas_estimate"]) == 2 * int(double["gas_used"])
+    assert not any(call.startswith("broadcast") for call in rpc.calls)
+
+
+def test_a_simulated_transaction_that_would_fail_says_why(
+    online: Command, unsigned: Path, tmp_path: Path
+) -> None:
+    shown = json.loads(unsigned.read_text())
+    shown["body"]["messages"][0]["amount"][0]["denom"] = "foo"
+
+    said = online.fails("tx", "simulate", str(written(tmp_path / "poor.json", shown)))
+
+    assert "insufficient funds" in said
+
+
 def test_signing_with_a_node_asks_it_for_the_numbers(online: Command, chain: Chain, unsigned: Path) -> None:
     signed = unsigned.parent / "signed.json"
 
