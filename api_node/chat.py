@@ -19,9 +19,10 @@ from api_node.execution import Executor, signed_headers
 from api_node.metrics import Metrics
 from api_node.orchestrator import Orchestrator
 from api_node.payloads import Payload, PayloadStore
+from api_node.peers import is_answering
 from api_node.purse import LatestAnswers, Purse
 from api_node.relay import CHAT, ChatCall, Outcome, Reply, relay
-from api_node.routing import Router
+from api_node.routing import PROBE_TIMEOUT_S, Router
 from api_node.sender import Sender
 from api_node.settings import Settings
 from api_node.start import Payer, Start
@@ -227,6 +228,9 @@ class TransferAgent:
                 tokens=outcome.completion_tokens if outcome else None,
             )
 
+        async def is_alive() -> bool:
+            return await is_answering(self._peers, f"{executor.url.rstrip('/')}/v1/status", PROBE_TIMEOUT_S)
+
         url = f"{executor.url.rstrip('/')}/v1/internal/execute"
         headers = signed_headers(call, self._key, executor.participant, self._address)
         return await relay(
@@ -237,6 +241,7 @@ class TransferAgent:
             timeout_s=self._settings.request_timeout_s,
             on_end=on_end,
             first_byte_timeout_s=self._settings.first_byte_timeout_s,
+            is_alive=is_alive,
         )
 
 

@@ -23,6 +23,7 @@ PAGE_LIMIT = 1000
 EPOCH = Annotated[
     str, Path(pattern="^([0-9]{1,18}|current|latest)$", description="an epoch's index, `current` or `latest`")
 ]
+MODEL_ID = Annotated[str, Path(min_length=1, max_length=256, description="the `id` of a model")]
 HEIGHT = Annotated[int, Path(ge=1, lt=2**63, description="S: where the PoC began")]
 KEY = Annotated[
     str, Query(max_length=2048, description="next_key of the page before, in base64; empty: the first page")
@@ -38,6 +39,16 @@ def model_routes(orchestrator: Orchestrator) -> APIRouter:
     async def models() -> dict[str, Any]:
         """The models of the effective epoch, in OpenAI's shape and in the network's own."""
         return models_body(current_view(orchestrator))
+
+    @router.get("/models/{model_id:path}")
+    async def model(model_id: MODEL_ID) -> dict[str, Any]:
+        """One model of the effective epoch, in OpenAI's shape."""
+        shown = models_body(current_view(orchestrator))
+        for each in shown["data"]:
+            if each["id"] == model_id:
+                return dict(each)
+        text = f"{model_id} is no model of epoch {shown['epoch_index']}"
+        raise ApiError(404, text, code="model_not_found")
 
     @router.get("/governance/models")
     async def governance_models() -> dict[str, Any]:

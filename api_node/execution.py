@@ -13,6 +13,7 @@ from api_node.errors import ApiError, unavailable
 from api_node.node_worker import reason_word
 from api_node.orchestrator import Orchestrator
 from api_node.payloads import Payload, PayloadStore
+from api_node.peers import is_answering
 from api_node.relay import ChatCall, Outcome, Reply, canonical, relay
 from api_node.sender import Sender
 from api_node.signatures import AGE_MAX_NS, is_signed_by, request_keys
@@ -21,6 +22,8 @@ from protocol.draw import digest
 from protocol.gen.evergrid.inference.v1 import inference_pb2
 from protocol.requests import reserved_for
 
+# An MLNode that computes answers for its state within this.
+LOOK_TIMEOUT_S = 5.0
 EXECUTE_DOMAIN = "evergrid/execute/1"
 HEADERS = ("X-Inference-Id", "X-Transfer-Address", "X-Timestamp", "X-TA-Signature")
 
@@ -157,6 +160,9 @@ class Executor:
             else:
                 node.worker.wake()
 
+        async def is_alive() -> bool:
+            return await is_answering(self._broker.http, f"{node.config.poc_url}/state", LOOK_TIMEOUT_S)
+
         url = f"{node.config.inference_url}/{call.path}"
         return await relay(
             self._broker.http,
@@ -167,6 +173,7 @@ class Executor:
             on_end=on_end,
             content=node_body(call),
             first_byte_timeout_s=self._first_byte_timeout_s,
+            is_alive=is_alive,
         )
 
     def _record_finish(self, call: ChatCall, outcome: Outcome) -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from protocol.gen.evergrid.hardware.v1 import hardware_pb2
 from protocol.model_args import argument_errors
@@ -41,7 +51,26 @@ def _none_is_absent(value: Any) -> Any:
     return given
 
 
+_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_METADATA = {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")}
+
+
+def _reachable(host: str) -> str:
+    """A host of an MLNode; link-local addresses are those of a cloud's metadata, and of nobody's worker."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if _NAME.fullmatch(host) is None:
+            raise ValueError("it is neither an address nor a name, without scheme and port") from None
+        return host
+    inner = (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+    if inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner in _METADATA:
+        raise ValueError("no MLNode has such an address")
+    return host
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+Segment = Annotated[str, Field(max_length=256, pattern=r"^(/[A-Za-z0-9._~-]+)*/?$")]
 
 
 class NodeConfig(BaseModel):
@@ -50,10 +79,10 @@ class NodeConfig(BaseModel):
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
 
     id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
-    host: Annotated[str, Field(min_length=1, max_length=253)]
-    inference_segment: str = ""
+    host: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_reachable)]
+    inference_segment: Segment = ""
     inference_port: Port
-    poc_segment: str = ""
+    poc_segment: Segment = ""
     poc_port: Port
     models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     max_concurrent: Annotated[int, Field(ge=1)] = 500

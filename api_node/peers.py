@@ -142,3 +142,12 @@ def peer_client(timeout_s: float, *, allow_private: bool) -> httpx2.AsyncClient:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
     transport = CheckedTransport(allow_private=allow_private, limits=limits)
     return httpx2.AsyncClient(timeout=timeout_s, follow_redirects=False, trust_env=False, transport=transport)
+
+
+async def is_answering(http: httpx2.AsyncClient, url: str, timeout_s: float) -> bool:
+    """Whether anybody answers at a URL, whatever it says; what it says is not read."""
+    try:
+        async with http.stream("GET", url, timeout=timeout_s):
+            return True
+    except (httpx2.HTTPError, httpx2.InvalidURL):
+        return False

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -26,6 +27,8 @@ CONNECT_TIMEOUT_S = 5.0
 # What an executor sends is read no further than this.
 ANSWER_BYTES_MAX = 32 * 2**20
 REFUSAL_BYTES_MAX = 64 * 2**10
+# An executor that has not begun to answer is looked at so often, and given up after so many silent looks.
+LOOK_S, LOOKS_SILENT_MAX = 2.0, 2
 DONE_LINE = "data: [DONE]\n\n"
 CHAT, COMPLETIONS = "chat/completions", "completions"
 
@@ -92,11 +95,13 @@ async def relay(
     on_end: OnEnd,
     content: bytes = b"",
     first_byte_timeout_s: float | None = None,
+    is_alive: Callable[[], Awaitable[bool]] | None = None,
 ) -> Reply:
     """Asks and returns as soon as there is something to return; raises ApiError before the first byte.
 
     It is an ExecutorFailedError where another executor may do better. `content` is sent where it is not
-    `call.raw` that is asked. A stream has to begin within `first_byte_timeout_s`.
+    `call.raw` that is asked. A stream has to begin within `first_byte_timeout_s`, a whole answer to end
+    within `timeout_s`, and an executor for which `is_alive` is False twice in a row is not waited for.
 
     `on_end` is called exactly once: with what was answered, or None where it did not come to its end.
     """
@@ -107,17 +112,35 @@ async def relay(
     task = asyncio.create_task(pump.run(on_end))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    began = time.monotonic()
     try:
-        first = await asyncio.wait_for(queue.get(), first_byte_timeout_s if call.stream else None)
+        first = await _first(queue, first_byte_timeout_s if call.stream else None, is_alive)
     except TimeoutError:
         task.cancel()
-        text = f"the executor did not begin to answer within {first_byte_timeout_s} s"
+        text = f"the executor did not begin to answer within {time.monotonic() - began:.0f} s"
         raise ExecutorFailedError(Failure.UNREACHABLE, text) from None
     if isinstance(first, ApiError):
         raise first
     if not call.stream:
         return Reply(body=first)
     return Reply(events=_events(first, queue))
+
+
+async def _first(
+    queue: asyncio.Queue[Any], timeout_s: float | None, is_alive: Callable[[], Awaitable[bool]] | None
+) -> Any:
+    """What comes first; raises TimeoutError where it comes too late, or whoever is asked is gone."""
+    async with asyncio.timeout(timeout_s):
+        silent = 0
+        while is_alive is not None:
+            try:
+                return await asyncio.wait_for(queue.get(), LOOK_S)
+            except TimeoutError:
+                silent = 0 if await is_alive() else silent + 1
+                # It may have answered while it was looked at.
+                if silent >= LOOKS_SILENT_MAX and queue.empty():
+                    raise
+        return await queue.get()
 
 
 async def _events(first: str, queue: asyncio.Queue[Any]) -> AsyncIterator[str]:
@@ -154,6 +177,7 @@ class _Pump:
         self._call = call
         # Nothing is unpacked, so that what is read is never more than what was sent.
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
+        self._timeout_s = timeout_s
         self._timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
         self._queue = queue
         self._content = content
@@ -165,9 +189,13 @@ class _Pump:
         """Until the answer has ended, one way or the other."""
         outcome: Outcome | None = None
         try:
-            outcome = await self._read()
+            async with asyncio.timeout(self._timeout_s):
+                outcome = await self._read()
         except ApiError as error:
             self._queue.put_nowait(error)
+        except TimeoutError:
+            text = f"the executor did not end its answer within {self._timeout_s:g} s"
+            self._queue.put_nowait(ExecutorFailedError(Failure.UNREACHABLE, text))
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             text = f"the executor did not answer: {type(error).__name__}: {error}".rstrip(": ")
             self._queue.put_nowait(ExecutorFailedError(Failure.UNREACHABLE, text))

@@ -138,6 +138,17 @@ def check_port(name: str, host: str, port: int, owner: Owner) -> Finding:
     return ok("ports", f"{place}: {'free' if owner == Owner.NOBODY else 'ours'}")
 
 
+def check_ports_differ(ports: Sequence[tuple[str, int]]) -> list[Finding]:
+    """No two servers of the API node are to have one port; 0 is any free one."""
+    found = []
+    for port in sorted({port for _, port in ports if port}):
+        names = [name for name, each in ports if each == port]
+        if len(names) > 1:
+            fix = f"choose another one with --{names[-1]}-port"
+            found.append(error("ports", f"{' and '.join(names)} are both to listen on port {port}", fix))
+    return found
+
+
 def check_clock(whose: str, offset_s: float) -> Finding:
     """This machine's clock agrees with another's; positive: the other one is ahead."""
     side = "ahead of" if offset_s > 0 else "behind"
@@ -259,6 +270,9 @@ class MLNode:
     gpu_memory_mib: int = 0
     gpus_declared: int = 0
     memory_declared_mib: int = 0
+    # Where it should answer prompts, and why it does not.
+    inference_url: str = ""
+    inference_problem: str = ""
 
 
 def check_mlnode(node: MLNode) -> list[Finding]:
@@ -274,6 +288,12 @@ def check_mlnode(node: MLNode) -> list[Finding]:
         fix = "look at its log; check that poc_port is an MLNode's"
         return [error("mlnodes", f"{name} gives no state (status {node.status})", fix)]
     found = []
+    if node.inference_problem:
+        text = f"{node.node_id} does not answer for prompts at {node.inference_url}: {node.inference_problem}"
+        fix = "mend inference_port and inference_segment in node-config.json"
+        # Some MLNodes listen there only while they serve.
+        serves = node.state == "INFERENCE"
+        found.append(error("mlnodes", text, fix) if serves else warning("mlnodes", text, fix))
     if node.version and node.version != node.version_expected:
         text = f"{name} is version {node.version}, this is {node.version_expected}"
         found.append(warning("mlnodes", text, "install the same version on both"))

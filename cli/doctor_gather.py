@@ -125,6 +125,7 @@ def look_at_ports(patient: Patient) -> None:
         ("admin", "127.0.0.1", settings.admin_port),
         ("metrics", "127.0.0.1", settings.metrics_port),
     )
+    patient.findings += checks.check_ports_differ([(name, port) for name, _, port in places])
     for name, host, port in places:
         if port:
             owner = owner_of("127.0.0.1" if host in {"0.0.0.0", "::"} else host, port)  # noqa: S104 - compared

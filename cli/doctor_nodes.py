@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import httpx2
@@ -65,16 +66,27 @@ def look_at_mlnode(node: NodeConfig, token: str) -> list[Finding]:
             return checks.check_mlnode(checks.MLNode(node.id, url, problem))
         arrived = time.time()
         gauges = _metrics(http, f"{root}/metrics")
-    found = checks.check_mlnode(_facts(node, reply, gauges))
+        facts = _facts(node, reply, gauges)
+        problem = _inference_problem(http, node, headers)
+    found = checks.check_mlnode(replace(facts, inference_problem=problem))
     if stamp := reply.headers.get("date"):
         offset_s = parsedate_to_datetime(stamp).timestamp() + 0.5 - arrived  # the header has whole seconds
         found.append(checks.check_clock(node.id, offset_s))
     return found
 
 
+def _inference_problem(http: httpx2.Client, node: NodeConfig, headers: dict[str, str]) -> str:
+    """Why nobody answers prompts where the node should; what it has no model for now is none."""
+    try:
+        reply = http.get(f"{node.inference_url}/models", headers=headers)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"status {reply.status_code}" if reply.status_code == httpx2.codes.NOT_FOUND else ""
+
+
 def _facts(
     node: NodeConfig, reply: httpx2.Response, gauges: dict[str, list[tuple[dict[str, str], float]]]
-) -> Any:
+) -> checks.MLNode:
     try:
         body = reply.json() if reply.is_success else {}
     except ValueError:
@@ -92,6 +104,7 @@ def _facts(
         gpus=len(used) or None,
         gpu_memory_mib=round(sum(value for _, value in (*used, *free)) / MIB),
         gpus_declared=sum(each.count for each in declared),
+        inference_url=node.inference_url,
         memory_declared_mib=sum(each.count * each.memory_mib for each in declared),
     )
 

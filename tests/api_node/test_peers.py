@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from api_node import peers
 from api_node.errors import ApiError, ExecutorFailedError
-from api_node.peers import forbidden, is_public, peer_client, url_errors
+from api_node.peers import forbidden, is_answering, is_public, peer_client, url_errors
 from api_node.relay import ChatCall, relay
 from tests.api_node.serving import served
 
@@ -150,3 +150,78 @@ async def test_what_is_no_answer_lets_another_executor_be_asked(body: str) -> No
         assert ended == [None]
     else:
         assert isinstance(await asked(app), ExecutorFailedError)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_an_executor_that_froze_is_given_up_long_before_its_answer_is_late(
+    monkeypatch: pytest.MonkeyPatch, is_stream: bool
+) -> None:
+    monkeypatch.setattr("api_node.relay.LOOK_S", 0.05)
+    app, looks = FastAPI(), []
+
+    @app.post("/x")
+    async def frozen() -> None:
+        await asyncio.sleep(20)
+
+    async def is_alive() -> bool:
+        looks.append(1)
+        return len(looks) == 2  # a single silent look is forgiven
+
+    call = ChatCall("id", "m", b"{}", stream=is_stream)
+    ended: list[Any] = []
+    async with served(app) as url, peer_client(30, allow_private=True) as client:
+        with pytest.raises(ExecutorFailedError) as refused:
+            async with asyncio.timeout(5):
+                await relay(
+                    client, f"{url}/x", call, headers={}, timeout_s=30, on_end=ended.append, is_alive=is_alive
+                )
+
+    assert refused.value.reason == "unreachable"
+    assert len(looks) == 4
+    await asyncio.sleep(0.05)
+    assert ended == [None]
+
+
+async def test_an_executor_that_is_slow_but_there_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api_node.relay.LOOK_S", 0.02)
+    app = FastAPI()
+
+    @app.post("/x")
+    async def slow() -> dict[str, Any]:
+        await asyncio.sleep(0.3)
+        return {"choices": []}
+
+    @app.get("/v1/status", status_code=503)
+    async def status() -> None:
+        """That it says no more than that it is busy is answer enough."""
+
+    call = ChatCall("id", "m", b"{}", stream=False)
+    async with served(app) as url, peer_client(5, allow_private=True) as client:
+
+        async def is_alive() -> bool:
+            return await is_answering(client, f"{url}/v1/status", 2)
+
+        reply = await relay(
+            client, f"{url}/x", call, headers={}, timeout_s=5, on_end=lambda _: None, is_alive=is_alive
+        )
+
+    assert reply.body == {"choices": [], "id": "id"}
+
+
+async def test_an_answer_that_drips_ends_at_the_longest_time_for_a_whole_one() -> None:
+    app = FastAPI()
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            yield b" "
+
+    @app.post("/x")
+    async def answer() -> StreamingResponse:
+        return StreamingResponse(drip())
+
+    call = ChatCall("id", "m", b"{}", stream=False)
+    async with served(app) as url, peer_client(5, allow_private=True) as client:
+        with pytest.raises(ExecutorFailedError, match=r"within 0\.4 s"):
+            async with asyncio.timeout(5):
+                await relay(client, f"{url}/x", call, headers={}, timeout_s=0.4, on_end=lambda _: None)

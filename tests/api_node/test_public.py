@@ -93,6 +93,9 @@ async def test_the_openai_client_reads_answers_streams_models_and_errors(tmp_pat
         stream = await client.chat.completions.create(**ask, stream=True)  # type: ignore[call-overload]
         chunks = [chunk async for chunk in stream]
         models = [model.id async for model in client.models.list()]
+        one = await client.models.retrieve(Y)
+        with pytest.raises(openai.NotFoundError, match="org/none is no model of epoch 0"):
+            await client.models.retrieve("org/none")
         with pytest.raises(openai.NotFoundError, match="org/none is no model of epoch 0"):
             await client.chat.completions.create(**ask | {"model": "org/none"})  # type: ignore[call-overload]
         await client.close()
@@ -102,6 +105,7 @@ async def test_the_openai_client_reads_answers_streams_models_and_errors(tmp_pat
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
     assert models == [X, Y]
+    assert one.id == Y
     assert inference(comet, chunks[0].id).completion_token_count == 4
 
 

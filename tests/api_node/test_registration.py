@@ -339,3 +339,35 @@ def test_a_wrong_file_is_refused_with_everything_that_is_wrong(
         load_nodes(path)
 
     assert all(text in str(caught.value) for text in texts)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(
+            {"host": host}
+            for host in ("169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254")
+        ),
+        *(
+            {"host": host}
+            for host in ("0.0.0.0", "224.0.0.1", "http://n1", "n1/x", "n1@n2", "n1:80", "2852039166")
+        ),
+        *({name: "@n2"} for name in ("inference_segment", "poc_segment")),
+    ],
+)
+def test_addresses_that_no_mlnode_has_and_what_would_lead_elsewhere_are_refused(
+    place: dict[str, str],
+) -> None:
+    (name,) = place
+
+    with pytest.raises(NodeConfigError, match=f"0.{name}: "):
+        parse_nodes([entry("a", X) | place])
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.0.0.7", "192.168.1.2", "fd12::7", "::1", "gpu-1.example", "mlnode_1"]
+)
+def test_mlnodes_may_be_on_loopback_and_in_private_networks(host: str) -> None:
+    (node,) = parse_nodes([entry("a", X) | {"host": host, "poc_segment": "/v1.2/n-1"}])
+
+    assert node.poc_url.endswith("/v1.2/n-1/api/v1")

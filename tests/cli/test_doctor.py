@@ -168,6 +168,18 @@ def test_all_that_is_wrong_is_told_at_once(doctor: Doctor) -> None:
     assert sum("refuses our token" in text for _, text in refused["mlnodes"]) == 2
 
 
+def test_a_wrong_port_for_prompts_is_found_where_the_other_port_is_right(doctor: Doctor) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        doctor.nodes(("n1", doctor.stack.enter_context(mlnode()), 0))
+        path = doctor.home / "node-config.json"
+        (node,) = json.loads(path.read_text())
+        path.write_text(json.dumps([node | {"inference_port": closed.getsockname()[1]}]))
+        found = doctor.says(code=1)
+
+    assert any("n1 does not answer for prompts" in text for _, text in found["mlnodes"])
+
+
 def test_a_chain_a_key_and_a_file_of_nodes_that_are_not_there_are_told_together(evergrid: Command) -> None:
     result = evergrid("doctor", "--key-name", "nobody")
 

@@ -26,6 +26,7 @@ from cli.doctor_checks import (
     check_grants,
     check_mlnode,
     check_port,
+    check_ports_differ,
     check_registration,
     check_secret,
     error,
@@ -98,6 +99,12 @@ def test_a_port_that_another_program_has_is_an_error() -> None:
     only(check_port("admin", "127.0.0.1", 9200, Owner.NOBODY), "ok", "free")
     only(check_port("admin", "127.0.0.1", 9200, Owner.OURS), "ok", "ours")
     only(check_port("admin", "127.0.0.1", 9200, Owner.OTHER), "error", "another program listens")
+
+
+def test_one_port_for_two_servers_is_an_error_and_any_free_port_is_none() -> None:
+    assert check_ports_differ([("public", 9000), ("callback", 0), ("admin", 0), ("metrics", 9001)]) == []
+    (found,) = check_ports_differ([("public", 9000), ("callback", 9001), ("admin", 9000)])
+    only(found, "error", "public and admin are both to listen on port 9000")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +186,12 @@ def test_grants_that_are_missing_or_end_soon_are_found() -> None:
         (replace(NODE, status=401), "error", "refuses our token"),
         (replace(NODE, status=404), "error", "gives no state (status 404)"),
         (replace(NODE, state=""), "error", "gives no state"),
+        (replace(NODE, inference_problem="refused"), "error", "does not answer for prompts"),
+        (
+            replace(NODE, inference_problem="refused", state="STOPPED"),
+            "warning",
+            "does not answer for prompts",
+        ),
         (replace(NODE, version="2"), "warning", "is version 2, this is 1"),
         (replace(NODE, gpus_declared=4), "warning", "declares 4 GPUs, and its metrics tell of none"),
         (replace(CARDS, gpus=1), "error", "declares 2 GPUs and has 1"),
