@@ -7,9 +7,11 @@ import contextlib
 import hmac
 import json
 import socket
+import uuid
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +23,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api_node.errors import ApiError, error_body
 from api_node.node_config import name_all
 from api_node.settings import Settings
+
+log = structlog.get_logger("api_node.http")
 
 KEEP_ALIVE_S = 30
 HEAD_BYTES_MAX = 64 * 2**10
@@ -108,9 +112,11 @@ def new_app(title: str, version: str, settings: Settings) -> FastAPI:
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def bug(_request: Request, error: Exception) -> Response:
-        # The server logs the traceback; the client learns no more than the kind.
-        body = error_body(500, f"internal error: {type(error).__name__}", "internal")
+    async def bug(request: Request, error: Exception) -> Response:
+        # The server logs the traceback; the client learns no more than under which name to ask for it.
+        request_id = uuid.uuid4().hex
+        log.error("internal error", request_id=request_id, path=request.url.path, kind=type(error).__name__)
+        body = error_body(500, f"internal error, request id {request_id}", "internal")
         return JSONResponse(body, status_code=500)
 
     return app

@@ -38,14 +38,35 @@ def _is_secret(name: object) -> bool:
     return isinstance(name, str) and _SECRET_NAME.search(name) is not None
 
 
+class CleanFormatter(logging.Formatter):
+    """What libraries log, tracebacks included, without secrets."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(logging.BASIC_FORMAT)
+        self._secrets = list(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return str(clean(super().format(record), self._secrets))
+
+
+def _configure_libraries(level: int, secrets: Iterable[str], out: TextIO) -> None:
+    """The standard logger, through which libraries speak; what an earlier call set is replaced."""
+    root, handler = logging.getLogger(), logging.StreamHandler(out)
+    for former in [each for each in root.handlers if isinstance(each.formatter, CleanFormatter)]:
+        root.removeHandler(former)
+    handler.setFormatter(CleanFormatter(secrets))
+    root.addHandler(handler)
+    root.setLevel(level)
+
+
 def configure_logging(
     level: str = "info", form: str = "console", secrets: Iterable[str] = (), stream: TextIO | None = None
 ) -> None:
     """Logs to standard error, from this level on, as lines for a person or as JSON, without secrets."""
     number = logging.getLevelNamesMapping()[level.upper()]
     out, known = stream or sys.stderr, list(secrets)
-    # Libraries speak through the standard logger; below a warning they have nothing to say to an operator.
-    logging.basicConfig(stream=out, level=max(number, logging.WARNING))
+    # Below a warning libraries have nothing to say to an operator.
+    _configure_libraries(max(number, logging.WARNING), known, out)
 
     def without(
         _logger: object, _method: str, event: structlog.typing.EventDict

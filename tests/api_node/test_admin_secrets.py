@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import structlog
 from fastapi import HTTPException
 
-from api_node.logs import clean, configure_logging
+from api_node.http_server import new_app
+from api_node.logs import CleanFormatter, clean, configure_logging
+from api_node.settings import Settings
 from api_node.timeline import REMOVED
 from tests.api_node.mlnodes import FakeMLNode
 from tests.api_node.network import API_KEY
-from tests.api_node.serving import wait_for
+from tests.api_node.serving import served, wait_for
 from tests.api_node.test_admin import operated
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +46,9 @@ def logged() -> Iterator[io.StringIO]:
     configure_logging("debug", "json", [API_KEY], stream)
     yield stream
     structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each.formatter, CleanFormatter)]:
+        root.removeHandler(handler)
 
 
 async def test_no_secret_that_a_node_tells_is_in_the_log_the_timeline_or_an_answer(
@@ -85,3 +92,35 @@ def test_a_traceback_in_the_log_is_cleaned_too(logged: io.StringIO) -> None:
     line = json.loads(logged.getvalue())
     assert "'bad key [removed]'" in line["exception"]
     assert API_KEY not in logged.getvalue()
+
+
+def test_what_libraries_log_with_their_tracebacks_holds_no_secret_once(logged: io.StringIO) -> None:
+    configure_logging("info", "json", [API_KEY, MARKERS[0]], logged)
+
+    try:
+        int(f"{API_KEY} and {MARKERS[0]}")
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("of %s", f"token={MARKERS[1]}")
+
+    assert "ValueError" in logged.getvalue()
+    assert logged.getvalue().count("Traceback") == 1
+    assert [marker for marker in MARKERS if marker in logged.getvalue()] == []
+
+
+async def test_a_fault_of_ours_is_answered_with_no_more_than_a_name_that_stands_in_the_log(
+    tmp_path: Path, logged: io.StringIO
+) -> None:
+    app = new_app("x", "1", Settings(home=tmp_path, node_config=tmp_path / "n"))
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise RuntimeError("of inside")
+
+    async with served(app) as url, httpx2.AsyncClient() as client:
+        reply = await client.get(f"{url}/bug")
+
+    message = reply.json()["error"]["message"]
+    assert reply.status_code == 500
+    assert "RuntimeError" not in reply.text
+    assert "inside" not in reply.text
+    assert message.rpartition(" ")[2] in logged.getvalue()
