@@ -18,6 +18,8 @@ from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 # Outside of the PoC period.
 INFERENCE = "inference"
 PACE_BLOCKS = 30
+# A view without a later one for so long, and for so many blocks, tells no more what is.
+QUIET_S, QUIET_BLOCKS = 15.0, 5
 # With less than so many blocks to the next PoC no test is begun.
 TRIAL_BLOCKS_MIN = 3
 
@@ -39,6 +41,13 @@ class Pace:
         seen = list(self._seen)
         each = [(later - sooner) / (high - low) for (low, sooner), (high, later) in pairwise(seen)]
         return median(each) if each else None
+
+    def quiet_s(self, time_s: float) -> float | None:
+        """For how many seconds no block came, where that is longer than it should be; else None."""
+        if not self._seen:
+            return None
+        quiet = time_s - self._seen[-1][1]
+        return quiet if quiet > max(QUIET_S, QUIET_BLOCKS * (self.block_s or 0.0)) else None
 
 
 def stage_table(at: StageHeights) -> list[tuple[str, int]]:

@@ -20,6 +20,7 @@ from api_node.operations_batch import at_work
 from api_node.orchestrator import Orchestrator
 from api_node.view import ChainView
 from protocol.gen.evergrid.epochs.v1 import epochs_pb2
+from protocol.gen.evergrid.reasons.v1 import reasons_pb2
 
 # Where nothing is known yet, nothing is asked of a node.
 AT_REST = Intent(NodeStatus.UNKNOWN)
@@ -28,14 +29,15 @@ AT_REST = Intent(NodeStatus.UNKNOWN)
 def overview(orchestrator: Orchestrator, broker: Broker, pace: Pace) -> dict[str, Any]:
     """The chain, the countdown, every node, and whether all of them may be switched off now."""
     view, block_s = orchestrator.view, pace.block_s
+    quiet_s = pace.quiet_s(time.monotonic())
     answers = switch_off_answers(view, broker) if view else {}
     shown = all_may_switch_off(sorted(answers.items())) if view else None
     return {
         "participant": orchestrator.reader.address,
-        "chain": _chain(orchestrator, block_s),
-        "switch_off": _switch_off(view, shown, block_s),
+        "chain": _chain(orchestrator, block_s, quiet_s),
+        "switch_off": _switch_off(view, shown, block_s, quiet_s),
         "nodes": [
-            _node(orchestrator, node, answers.get(node_id), block_s)
+            _node(orchestrator, node, answers.get(node_id), block_s, quiet_s)
             for node_id, node in sorted(broker.nodes.items())
         ],
     }
@@ -49,14 +51,14 @@ def switch_off_answers(view: ChainView, broker: Broker) -> dict[str, SwitchOff]:
     }
 
 
-def _chain(orchestrator: Orchestrator, block_s: float | None) -> dict[str, Any]:
+def _chain(orchestrator: Orchestrator, block_s: float | None, quiet_s: float | None) -> dict[str, Any]:
     view, watcher = orchestrator.view, orchestrator.watcher
     shown: dict[str, Any] = {
         "chain_id": view.chain_id if view else None,
         "height": view.height if view else 0,
         "lag_blocks": max(0, watcher.height - view.height) if view else None,
         "catching_up": watcher.catching_up,
-        "problem": orchestrator.problem,
+        "problem": orchestrator.problem or (_quiet_words(quiet_s) if quiet_s is not None else ""),
         "block_s": round(block_s, 3) if block_s is not None else None,
         "epoch": view.effective.epoch_index if view else None,
         "stage": None,
@@ -71,17 +73,28 @@ def _chain(orchestrator: Orchestrator, block_s: float | None) -> dict[str, Any]:
     return shown
 
 
-def _switch_off(view: ChainView | None, found: SwitchOff | None, block_s: float | None) -> dict[str, Any]:
+def _quiet_words(quiet_s: float) -> str:
+    return f"no new block for {quiet_s:.0f} s"
+
+
+def _switch_off(
+    view: ChainView | None, found: SwitchOff | None, block_s: float | None, quiet_s: float | None
+) -> dict[str, Any]:
+    """An answer; a yes by what was long ago is none, since the next PoC may have begun."""
     if view is None or found is None:
-        return {"allowed": None, "reason": None, "text": "nobody knows: there is no view of the chain"} | {
-            "deadline": None
-        }
+        return _unknown("there is no view of the chain")
+    if found.allowed and quiet_s is not None and found.reason != reasons_pb2.REASON_ADMIN_DISABLED:
+        return _unknown(f"{_quiet_words(quiet_s)}; it might at height {view.height}: {found.text}")
     return {
         "allowed": found.allowed,
         "reason": reason_word(found.reason),
         "text": found.text,
         "deadline": deadline(view, found.height, block_s),
     }
+
+
+def _unknown(why: str) -> dict[str, Any]:
+    return {"allowed": None, "reason": None, "text": f"nobody knows: {why}", "deadline": None}
 
 
 def deadline(view: ChainView | None, height: int, block_s: float | None) -> dict[str, Any] | None:
@@ -93,7 +106,11 @@ def deadline(view: ChainView | None, height: int, block_s: float | None) -> dict
 
 
 def _node(
-    orchestrator: Orchestrator, node: Node, answer: SwitchOff | None, block_s: float | None
+    orchestrator: Orchestrator,
+    node: Node,
+    answer: SwitchOff | None,
+    block_s: float | None,
+    quiet_s: float | None,
 ) -> dict[str, Any]:
     view, worker = orchestrator.view, node.worker
     intent, current = worker.intent or AT_REST, worker.current
@@ -120,7 +137,7 @@ def _node(
         "drained": node.drained,
         "tested": node.tested,
         "nonces": _nonces(orchestrator, node.config.id),
-        "switch_off": _switch_off(view, answer, block_s),
+        "switch_off": _switch_off(view, answer, block_s, quiet_s),
     }
 
 

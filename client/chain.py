@@ -188,7 +188,8 @@ class ChainClient:
             reply = self._http.post(self.url, json=body)
             return Rpc.result(reply.json())
         except (httpx2.HTTPError, ValueError, RecursionError) as error:
-            raise ChainUnreachableError(f"no answer from the node at {self.url}: {error}") from error
+            problem = str(error) or type(error).__name__
+            raise ChainUnreachableError(f"no answer from the node at {self.url}: {problem}") from error
 
     def status(self) -> dict[str, Any]:
         """CometBFT's status."""
@@ -255,7 +256,8 @@ class AsyncChainClient:
             reply = await self._http.post(self.url, json=body)
             return Rpc.result(reply.json())
         except (httpx2.HTTPError, ValueError, RecursionError) as error:
-            raise ChainUnreachableError(f"no answer from the node at {self.url}: {error}") from error
+            problem = str(error) or type(error).__name__
+            raise ChainUnreachableError(f"no answer from the node at {self.url}: {problem}") from error
 
     async def status(self) -> dict[str, Any]:
         """CometBFT's status."""

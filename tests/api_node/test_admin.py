@@ -371,6 +371,24 @@ async def test_the_overview_counts_down_and_tells_slots_nonces_and_who_may_be_sw
     assert (mining["switch_off"]["allowed"], mining["switch_off"]["deadline"]["height"]) == (False, 22)
 
 
+async def test_a_yes_by_a_view_that_is_long_past_is_none_and_the_picture_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, FakeMLNode()) as admin:
+        await admin.view(4)
+        await admin.post("nodes/n1/drain")
+        before = await admin.get("overview")
+        monkeypatch.setattr("api_node.operations.QUIET_S", 0.1)
+        monkeypatch.setattr("api_node.operations.QUIET_BLOCKS", 0)
+        await asyncio.sleep(0.2)
+        after = await admin.get("overview")
+
+    assert (before["switch_off"]["allowed"], before["chain"]["problem"]) == (True, "")
+    assert after["switch_off"]["allowed"] is after["nodes"][0]["switch_off"]["allowed"] is None
+    assert "no new block for 0 s; it might at height 4" in after["switch_off"]["text"]
+    assert after["chain"]["problem"] == "no new block for 0 s"
+
+
 async def test_before_the_first_view_nobody_knows_and_says_so(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:1"
     async with api_node(nobody, tmp_path, "alice", {"n1": (nobody, X)}) as running:

@@ -94,6 +94,19 @@ def test_the_pace_is_the_median_of_blocks_and_is_not_moved_by_one_late_or_double
 # switching off
 
 
+def test_a_chain_is_quiet_after_fifteen_seconds_and_a_slow_one_after_five_blocks() -> None:
+    fast, slow = Pace(), Pace()
+    for height in (1, 2, 3):
+        fast.note(height, float(height))
+        slow.note(height, 10.0 * height)
+
+    assert Pace().quiet_s(99.0) is None
+    assert fast.quiet_s(3.0 + 15.0) is None
+    assert fast.quiet_s(3.0 + 15.5) == 15.5
+    assert slow.quiet_s(30.0 + 50.0) is None
+    assert slow.quiet_s(30.0 + 51.0) == 51.0
+
+
 def test_a_node_that_holds_the_slot_must_not_be_switched_off_until_the_switch() -> None:
     for height in (39, 40, 48, 54):
         found = answer(view(height), n1())
