@@ -146,19 +146,35 @@ class Server(uvicorn.Server):
 
 
 class HeadLimits(HttpToolsProtocol):
-    """Uvicorn's protocol with a clock and a cap from the connection, or first byte, to the head's end."""
+    """Uvicorn's protocol with a clock and a cap from the connection, or first byte, to the head's end.
+
+    One address has so many connections at most; what is beyond is closed at once, so that others have room.
+    """
 
     head_timeout_s = 20.0
+    per_address_max = 256
+    # Shared by the connections of one server: a class is made for each.
+    open_by_address: dict[str, int] = {}  # noqa: RUF012 - shared by intent
+    _address = ""
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
+        count = self.open_by_address[self._address] = self.open_by_address.get(self._address, 0) + 1
+        if count > self.per_address_max:
+            transport.abort()
+            return
         self._wind()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        left = self.open_by_address.pop(self._address, 1) - 1
+        if left:
+            self.open_by_address[self._address] = left
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -207,10 +223,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 def new_server(app: Any, settings: Settings) -> Server:
     """A server for an application; it is started with its socket."""
+    limits: dict[str, Any] = {
+        "head_timeout_s": settings.head_timeout_s,
+        "per_address_max": settings.connections_per_address_max,
+        "open_by_address": {},
+    }
     config = uvicorn.Config(
         app,
         lifespan="off",
-        http=type("Limited", (HeadLimits,), {"head_timeout_s": settings.head_timeout_s}),
+        http=type("Limited", (HeadLimits,), limits),
         ws="none",
         access_log=False,
         log_level="warning",

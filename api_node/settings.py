@@ -75,6 +75,11 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(default=20.0, gt=0, description="longest time for a request's body")
     head_timeout_s: float = Field(default=20.0, gt=0, description="longest time for a request's headers")
     connections_max: int = Field(default=512, gt=0, description="most connections at once, per server")
+    connections_per_address_max: int = Field(
+        default=256,
+        gt=0,
+        description="most connections of one address, per server; behind a proxy: as many as connections_max",
+    )
     shutdown_grace_s: float = Field(
         default=10.0, ge=0, description="how long running answers may finish at the end"
     )

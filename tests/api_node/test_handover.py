@@ -358,6 +358,26 @@ async def test_a_silent_connection_and_a_dripping_head_are_closed(tmp_path: Path
     assert seconds < 3
 
 
+async def test_one_address_has_so_many_connections_and_gets_others_when_it_closes_some(
+    tmp_path: Path,
+) -> None:
+    async with alone(tmp_path, FakeMLNode(), connections_per_address_max=3) as (_comet, running):
+        port = int(running.url().rpartition(":")[2])
+        kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        reader, beyond = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        beyond.close()
+        for _, writer in kept:
+            writer.close()
+            await writer.wait_closed()
+        await asyncio.sleep(0.05)
+        again = await running.http.get(f"{running.url()}/v1/status")
+
+    assert again.status_code == 200
+
+
 async def test_a_body_that_drips_is_refused(tmp_path: Path) -> None:
     async with alone(tmp_path, FakeMLNode(), body_timeout_s=0.5) as (_comet, running):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(running.url().rpartition(":")[2]))
