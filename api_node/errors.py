@@ -39,7 +39,8 @@ class ApiError(Exception):
         self.message = message
         word = reasons_pb2.Reason.Name(reason).removeprefix("REASON_").lower()
         self.reason = "" if word == "unspecified" else word
-        self.code = code or self.reason
+        # No refusal is without a word: what the client has to mend is `invalid` where nothing says more.
+        self.code = code or self.reason or ("invalid" if status in {400, 413, 422} else "")
         self.retry_after_s = retry_after_s
 
     @property

@@ -36,7 +36,7 @@ class Metrics:
         )
         self.snapshot_epoch = self._gauge("apinode_epoch_snapshot_epoch", "Epoch of the epoch data in use")
         self.participant_weight = self._gauge(
-            "apinode_participant_weight", "Weight of this participant in the effective epoch"
+            "apinode_participant_weight", "Weight of this participant in the effective epoch", "participant"
         )
         self.node_state = self._gauge(
             "apinode_mlnode_state", "1 for the state that a node is in", "node_id", "state"

@@ -53,8 +53,9 @@ class Desk:
     def _note(self, view: ChainView) -> None:
         """A new view of the chain."""
         self.pace.note(view.height, time.monotonic())
-        weight = view.effective.weights.get(self.orchestrator.reader.address, 0)
-        self.orchestrator.metrics.participant_weight.set(weight)
+        address = self.orchestrator.reader.address
+        weight = view.effective.weights.get(address, 0)
+        self.orchestrator.metrics.participant_weight.labels(address).set(weight)
 
     async def change(self, operations: list[Operation]) -> list[dict[str, Any]]:
         """Does operations in order; raises ApiError that names all that is wrong, nothing being done."""

@@ -135,3 +135,11 @@ def test_tools_count_towards_the_prompt_that_is_paid_for() -> None:
     )
 
     assert tools > plain + 1000
+
+
+@pytest.mark.parametrize("raw", [b"[1", b"[]", b"{}", b'{"model":"m","messages":[{"role":"user"}],"n":99}'])
+def test_no_malformed_body_is_refused_without_a_word_for_metrics(raw: bytes) -> None:
+    with pytest.raises(ApiError) as refused:
+        read_request(raw, 8)
+
+    assert (refused.value.status, refused.value.code) == (400, "invalid")

@@ -123,6 +123,15 @@ def test_every_metric_of_an_api_node_is_on_a_dashboard_or_in_a_rule() -> None:
     assert missing == {"apinode_build_info", "apinode_metrics_schema_info"}
 
 
+def test_another_participants_reward_does_not_silence_the_rule_about_the_own_one() -> None:
+    (rule,) = [each for each in RULES if each["alert"] == "RewardMissing"]
+    metrics = Metrics()
+    metrics.participant_weight.labels("evergrid1me").set(1)
+
+    assert 'apinode_participant_weight{participant="evergrid1me"} 1.0' in metrics.render().decode()
+    assert "unless on(participant) (sum by (participant)" in rule["expr"]
+
+
 def test_every_rule_has_a_name_of_its_own_a_severity_and_says_what_to_do() -> None:
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
     for rule in RULES:
