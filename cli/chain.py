@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import CHAIN, shared
+from cli.options import CHAIN, Seconds, shared
 
 if TYPE_CHECKING:
     from cli.session import Session
@@ -60,7 +60,13 @@ def query_tx(session: Session, tx_hash: str) -> None:
 @click.command(name="wait-tx")
 @click.argument("tx_hash", metavar="HASH")
 @click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(min=0.1), default=15.0, show_default=True, metavar="S"
+    "--timeout",
+    "timeout_s",
+    type=Seconds(0.1, 86_400),
+    default="15s",
+    show_default=True,
+    metavar="TIME",
+    help="For how long.",
 )
 @shared(*CHAIN)
 def wait_tx(session: Session, tx_hash: str, timeout_s: float) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
@@ -18,6 +19,27 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 ENV_PREFIX = "EVERGRID_"
 HOME_DEFAULT = "~/.evergrid"
+
+
+class Seconds(click.ParamType[float]):
+    """A length of time, such as 90, 90s, 1m30s or 500ms, within bounds; a number of seconds (float)."""
+
+    name = "time"
+    _UNITS: ClassVar = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)", re.ASCII)
+
+    def __init__(self, minimum: float, maximum: float) -> None:
+        self.minimum, self.maximum = minimum, maximum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds that a text says; fails where it says none, or too few or too many."""
+        text = f"{value}s" if re.fullmatch(r"\d+(\.\d+)?", str(value), re.ASCII) else str(value)
+        if not re.fullmatch(f"(?:{self._PART.pattern})+", text, re.ASCII):
+            self.fail(f"{value!r} is no time such as 90, 90s or 1m30s", param, ctx)
+        seconds = sum(float(number) * self._UNITS[unit] for number, unit in self._PART.findall(text))
+        if not self.minimum <= seconds <= self.maximum:
+            self.fail(f"{value!r} is not between {self.minimum:g}s and {self.maximum:g}s", param, ctx)
+        return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +117,17 @@ SHARED: dict[str, Shared] = {
         env=True,
         text="Account whose allowance pays the fee (default: the signer pays).",
     ),
+    "fee_payer": _shared(
+        "--fee-payer",
+        metavar="ADDRESS",
+        text="Account that pays the fee and signs as well; goes with --generate-only (default: the signer).",
+    ),
+    "sign_mode": _shared(
+        "--sign-mode",
+        type=click.Choice(["direct", "amino-json"]),
+        text="What is signed: the bytes, or their JSON as hardware wallets show it (default: direct; "
+        "amino-json where several sign).",
+    ),
     "note": _shared("--note", metavar="TEXT", text="Memo of the transaction."),
     "timeout_height": _shared(
         "--timeout-height", type=click.IntRange(min=0), text="Last height at which it may be in a block."
@@ -104,9 +137,9 @@ SHARED: dict[str, Shared] = {
     ),
     "timeout_duration": _shared(
         "--timeout-duration",
-        type=click.IntRange(1, 600),
-        metavar="SECONDS",
-        text="For how long an unordered one may come into a block (default: 60).",
+        type=Seconds(1, 600),
+        metavar="TIME",
+        text="For how long an unordered one may come into a block, such as 90s (default: 60s).",
     ),
     "account_number": _shared(
         "--account-number", type=click.IntRange(min=0), text="Number of the account (default: asked for)."
@@ -143,8 +176,8 @@ KEYRING = ("keyring_backend", "keyring_dir", "keyring_passphrase_file", *LOCAL)
 QUERY = ("height", "node", *LOCAL)
 CHAIN = ("node", *LOCAL)
 TX = (
-    *("from", "chain_id", "node", "gas", "gas_adjustment", "gas_prices", "fees", "fee_granter"),
-    *("note", "timeout_height"),
+    *("from", "chain_id", "node", "gas", "gas_adjustment", "gas_prices", "fees"),
+    *("fee_granter", "fee_payer", "sign_mode", "note", "timeout_height"),
     *(
         "unordered",
         "timeout_duration",

@@ -109,9 +109,10 @@ def signing(
     """What makes of a signer the signed transaction, the same for each sequence."""
     memo, height = session.get("note") or "", session.get("timeout_height") or 0
     until_ns = unordered_until_ns(session)
+    amino = session.get("sign_mode") == "amino-json"
 
     def sign(now: Signer) -> bytes:
-        return build(
+        raw = build(
             messages,
             [now],
             chain_id,
@@ -120,8 +121,16 @@ def signing(
             timeout_height=height,
             unordered_until_ns=until_ns,
         )
+        return _in_amino_json(raw, now, chain_id) if amino else raw
 
     return sign
+
+
+def _in_amino_json(raw: bytes, signer: Signer, chain_id: str) -> bytes:
+    from cli.tx_files import raw_of  # noqa: PLC0415 - it imports this module
+    from cli.tx_sign import MODES, signed_by  # noqa: PLC0415 - as above
+
+    return raw_of(signed_by(tx_pb2.Tx.FromString(raw), signer, MODES["amino-json"], chain_id))
 
 
 def signed_offline(session: Session, messages: Sequence[Message], key: Key) -> tx_pb2.Tx:
@@ -147,6 +156,10 @@ def check_options(session: Session) -> None:
         raise click.UsageError("--timeout-duration goes with --unordered")
     if session.get("dry_run") and session.get("offline"):
         raise click.UsageError("--dry-run asks a node, and --offline asks none")
+    if session.get("fee_payer") and not session.get("generate_only"):
+        raise click.UsageError(
+            "--fee-payer goes with --generate-only: `evergrid tx sign` of both accounts follows"
+        )
     if session.get("output_document") and not (session.get("generate_only") or session.get("offline")):
         raise click.UsageError("--output-document goes with --generate-only or --offline")
     if session.get("fees") and session.get("gas_prices"):
@@ -164,7 +177,7 @@ def unordered_until_ns(session: Session) -> int:
     """Until when an unordered transaction may come into a block, in nanoseconds since 1970; 0 for others."""
     if not session.get("unordered"):
         return 0
-    return time.time_ns() + int(session.get("timeout_duration") or UNORDERED_S) * 10**9
+    return time.time_ns() + int((session.get("timeout_duration") or UNORDERED_S) * 10**9)
 
 
 def fixed_fee(session: Session) -> Amount | None:
@@ -310,5 +323,12 @@ def unsigned(session: Session, messages: Sequence[Message]) -> tx_pb2.Tx:
     )
     if body.unordered:
         body.timeout_timestamp.FromNanoseconds(unordered_until_ns(session))
-    auth_info = tx_pb2.AuthInfo(fee=tx_pb2.Fee(amount=amount, gas_limit=limit, granter=fee_granter(session)))
+    payer = session.get("fee_payer")
+    fee_paid = tx_pb2.Fee(
+        amount=amount,
+        gas_limit=limit,
+        granter=fee_granter(session),
+        payer=checked_address(payer) if payer else "",
+    )
+    auth_info = tx_pb2.AuthInfo(fee=fee_paid)
     return tx_pb2.Tx(body=body, auth_info=auth_info)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cli.session import Session
 
 PERIOD_MAX_S = 3_155_760_000
+PARTIES = 2
 
 
 def allowance_of(
@@ -46,8 +47,17 @@ def feegrant() -> None:
     """Pay the fees of another account."""
 
 
+def parties(session: Session, words: tuple[str, ...]) -> tuple[str, str]:
+    """Addresses of the granter, which signs, and of the grantee; raises UsageError."""
+    if len(words) > PARTIES:
+        raise click.UsageError("give GRANTER and GRANTEE, or GRANTEE with --from")
+    if len(words) == PARTIES:
+        session.values["from"] = words[0]
+    return sender(session), checked_address(words[-1])
+
+
 @feegrant.command()
-@click.argument("grantee")
+@click.argument("words", nargs=-1, required=True, metavar="[GRANTER] GRANTEE")
 @click.option("--spend-limit", metavar="COINS", default="", help="At most this in all (default: any amount).")
 @click.option(
     "--expiration",
@@ -66,7 +76,7 @@ def feegrant() -> None:
 @shared(*TX)
 def grant(
     session: Session,
-    grantee: str,
+    words: tuple[str, ...],
     *,
     spend_limit: str,
     expiration: str,
@@ -76,24 +86,27 @@ def grant(
 ) -> None:
     """Pay GRANTEE's fees: it names this account with --fee-granter, and needs no coins of its own.
 
+    GRANTER is a key's name or address, as with --from.
     Without a limit GRANTEE can spend all that this account has, by offering fees as high as it likes.
     """
     if (period is None) != (not period_limit):
         raise click.UsageError("--period and --period-limit go together")
     types = tuple(each.strip() for each in allowed_messages.split(",") if each.strip())
     allowance = allowance_of(spend_limit, expiration, period or 0, period_limit, types)
-    to = checked_address(grantee)
-    message = tx_pb2.MsgGrantAllowance(granter=sender(session), grantee=to, allowance=pack(allowance))
-    submit(session, [message])
+    granter, grantee = parties(session, words)
+    submit(
+        session,
+        [tx_pb2.MsgGrantAllowance(granter=granter, grantee=grantee, allowance=pack(allowance))],
+    )
 
 
 @feegrant.command()
-@click.argument("grantee")
+@click.argument("words", nargs=-1, required=True, metavar="[GRANTER] GRANTEE")
 @shared(*TX)
-def revoke(session: Session, grantee: str) -> None:
+def revoke(session: Session, words: tuple[str, ...]) -> None:
     """Pay GRANTEE's fees no more."""
-    to = checked_address(grantee)
-    submit(session, [tx_pb2.MsgRevokeAllowance(granter=sender(session), grantee=to)])
+    granter, grantee = parties(session, words)
+    submit(session, [tx_pb2.MsgRevokeAllowance(granter=granter, grantee=grantee)])
 
 
 feegrant.add_command(

@@ -48,13 +48,15 @@ def raw_of(tx: tx_pb2.Tx) -> bytes:
     ).SerializeToString(deterministic=True)
 
 
-def signers_of(fields: Any) -> list[str]:
-    """Addresses that have to sign the messages of a transaction's JSON, each once, in their order."""
+def signers_of(fields: Any, payer: str) -> list[str]:
+    """Addresses that have to sign a transaction's JSON, each once: of its messages, then who pays the fee."""
     found: dict[str, None] = {}
     for message in found_messages(fields):
         field = signer_field(message.DESCRIPTOR)
         assert field is not None, f"{message.DESCRIPTOR.full_name} declares no signer"
         found[signer_of(message, field)] = None
+    if payer:
+        found[payer] = None
     return list(found)
 
 
@@ -95,7 +97,7 @@ def _to_simulate(client: ChainClient, file: str, known: Mapping[str, Any]) -> by
         return unpack_base64(text, file)
     tx = read_tx(file)
     if not tx.auth_info.signer_infos:
-        for address in _all_signers(file, tx):
+        for address in signers_of(read_json(file), tx.auth_info.fee.payer):
             account = client.account(address)
             info = tx.auth_info.signer_infos.add(sequence=0 if tx.body.unordered else account.sequence)
             info.mode_info.single.mode = signing_pb2.SIGN_MODE_DIRECT
@@ -105,11 +107,6 @@ def _to_simulate(client: ChainClient, file: str, known: Mapping[str, Any]) -> by
     missing = len(tx.auth_info.signer_infos) - len(tx.signatures)
     tx.signatures.extend([b""] * missing)
     return raw_of(tx)
-
-
-def _all_signers(file: str, tx: tx_pb2.Tx) -> list[str]:
-    payer = [tx.auth_info.fee.payer] if tx.auth_info.fee.payer else []
-    return list(dict.fromkeys([*signers_of(read_json(file)), *payer]))
 
 
 def is_json(text: str) -> bool:

@@ -16,6 +16,7 @@ from client import multisig
 from client.registry import MessageError, from_json
 from client.tx import signer_info
 from protocol.address import PREFIX
+from protocol.address import account as account_address
 from protocol.gen.cosmos.crypto.multisig.keys_pb2 import LegacyAminoPubKey
 from protocol.gen.cosmos.crypto.secp256k1.keys_pb2 import PubKey
 from protocol.gen.cosmos.tx.signing.v1beta1 import signing_pb2
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from abci_app.kernel.tx import Tx
     from cli.session import Session
     from client.tx import Signer
+    from protocol.gen.google.protobuf.any_pb2 import Any as AnyMessage
 
-SIGN = ("from", "chain_id", "node", "account_number", "sequence", *KEYRING)
+SIGN = ("from", "sign_mode", "chain_id", "node", "account_number", "sequence", *KEYRING)
 MODES = {
     "direct": signing_pb2.SIGN_MODE_DIRECT,
     "amino-json": signing_pb2.SIGN_MODE_LEGACY_AMINO_JSON,
@@ -85,11 +87,6 @@ def address_in(session: Session, account: str) -> str:
 @click.command()
 @click.argument("file", type=FILE)
 @click.option(
-    "--sign-mode",
-    type=click.Choice(list(MODES)),
-    help="What is signed: the bytes, or their JSON as hardware wallets show it.  [default: direct]",
-)
-@click.option(
     "--multisig",
     metavar="ACCOUNT",
     help="Sign as one owner of this account, in amino-json, and print the signature alone.",
@@ -101,12 +98,13 @@ def sign(
     session: Session,
     file: str,
     *,
-    sign_mode: str | None,
     multisig: str | None,
     offline: bool,
     output_document: str | None,
 ) -> None:
-    r"""Sign the unsigned transaction in FILE, as --generate-only printed it, with the key of --from.
+    r"""Sign the transaction in FILE, as --generate-only printed it, with the key of --from.
+
+    Where several accounts sign, each signs what the one before it printed, in any order and in amino-json.
 
     \b
     evergrid tx sign unsigned.json --from alice > signed.json
@@ -114,39 +112,80 @@ def sign(
     """
     if not session.get("from"):
         raise click.UsageError("name the key that signs with --from")
+    sign_mode = session.get("sign_mode")
     if multisig and sign_mode == "direct":
         raise click.UsageError("owners of one account sign in amino-json: direct would name all who sign")
     chain_id = _chain_id(session, offline=offline)
     tx = read_tx(file)
     key = session.keyring().key(session.get("from"))
     account = address_in(session, multisig) if multisig else key.address
-    _check_signable(read_json(file), tx, account)
+    signers = _check_signable(read_json(file), tx, account, sign_mode)
     signer = on_chain(session, key, account)
     if tx.body.unordered:
         signer = replace(signer, sequence=0)
-    mode = MODES[sign_mode or ("amino-json" if multisig else "direct")]
-    del tx.auth_info.signer_infos[:]
-    tx.auth_info.signer_infos.append(signer_info(signer, mode))
-    signature = key.sign_digest(
-        digest(decoded(raw_of(tx)), mode, chain_id, signer.account_number, signer.sequence)
-    )
+    mode = MODES[sign_mode or ("amino-json" if multisig or len(signers) > 1 else "direct")]
+    others = _signed_already(tx, signers, account)
+    signed_by(tx, signer, mode, chain_id)
     if multisig:
-        return write(session, _alone(signer, mode, signature), output_document)
-    del tx.signatures[:]
-    tx.signatures.append(signature)
+        return write(session, _alone(signer, mode, tx.signatures[0]), output_document)
+    own = tx.auth_info.signer_infos[0], tx.signatures[0]
+    _put_in_order(tx, signers, {**others, account: own})
     return write(session, tx, output_document)
 
 
-def _check_signable(fields: Any, tx: tx_pb2.Tx, address: str) -> None:
-    """Raises MessageError with all that is in the way of one signature of this address."""
+def signed_by(tx: tx_pb2.Tx, signer: Signer, mode: signing_pb2.SignMode, chain_id: str) -> tx_pb2.Tx:
+    """The transaction with the signature of one signer alone, in a mode."""
+    del tx.auth_info.signer_infos[:], tx.signatures[:]
+    tx.auth_info.signer_infos.append(signer_info(signer, mode))
+    document = digest(decoded(raw_of(tx)), mode, chain_id, signer.account_number, signer.sequence)
+    tx.signatures.append(signer.key.sign_digest(document))
+    return tx
+
+
+def address_of(packed: AnyMessage) -> str:
+    """The address of a public key that a signer shows; empty where it shows none."""
+    if packed.type_url == MULTISIG_TYPE_URL:
+        return multisig_account(LegacyAminoPubKey.FromString(packed.value))
+    return account_address(PubKey.FromString(packed.value).key) if packed.type_url else ""
+
+
+def _signed_already(
+    tx: tx_pb2.Tx, signers: list[str], address: str
+) -> dict[str, tuple[tx_pb2.SignerInfo, bytes]]:
+    """What other accounts have signed, by their addresses; it stays valid, as amino-json names one signer."""
+    found = {}
+    for info, signature in zip(tx.auth_info.signer_infos, tx.signatures, strict=False):
+        owner = address_of(info.public_key)
+        if owner in signers and owner != address:
+            kept = tx_pb2.SignerInfo()
+            kept.CopyFrom(info)
+            found[owner] = kept, signature
+    return found
+
+
+def _put_in_order(
+    tx: tx_pb2.Tx, signers: list[str], signed: dict[str, tuple[tx_pb2.SignerInfo, bytes]]
+) -> None:
+    del tx.auth_info.signer_infos[:], tx.signatures[:]
+    for address in signers:
+        if address in signed:
+            tx.auth_info.signer_infos.append(signed[address][0])
+            tx.signatures.append(signed[address][1])
+
+
+def _check_signable(fields: Any, tx: tx_pb2.Tx, address: str, mode: str | None) -> list[str]:
+    """Who has to sign; raises MessageError with all that is in the way of a signature of this address."""
     wrong = []
-    signers = signers_of(fields)
-    if signers != [address]:
-        wrong.append(f"its messages are signed by {', '.join(signers)}, not by {address}")
+    signers = signers_of(fields, tx.auth_info.fee.payer)
+    if address not in signers:
+        wrong.append(f"it is signed by {', '.join(signers)}, not by {address}")
+    if mode == "direct" and len(signers) > 1:
+        wrong.append("several accounts sign it, in amino-json: direct would name all who sign")
     if not tx.auth_info.fee.gas_limit:
         wrong.append("it has no gas limit: generate it with --gas N")
     if wrong:
         raise MessageError("the transaction cannot be signed: " + "; ".join(wrong))
+    return signers
 
 
 def _alone(signer: Signer, mode: int, signature: bytes) -> signing_pb2.SignatureDescriptors:
@@ -187,8 +226,10 @@ def multisign(
     chain_id = _chain_id(session, offline=offline)
     tx = read_tx(file)
     key = _key_of(session, account)
-    _check_signable(read_json(file), tx, multisig_account(key))
-    numbers = _numbers(session, tx.body, multisig_account(key))
+    address = multisig_account(key)
+    signers = _check_signable(read_json(file), tx, address, "amino-json")
+    others = _signed_already(tx, signers, address)
+    numbers = _numbers(session, tx.body, address)
     given = _signatures_in(signatures)
     document = decoded(raw_of(tx))
     mode = signing_pb2.SIGN_MODE_LEGACY_AMINO_JSON
@@ -199,9 +240,8 @@ def multisign(
         wrong.append(str(error))
     if wrong:
         raise click.ClickException("; ".join(wrong))
-    del tx.auth_info.signer_infos[:], tx.signatures[:]
-    tx.auth_info.signer_infos.append(info)
-    tx.signatures.append(multisig.signature(key, {k: v for k, (v, _) in given.items()}))
+    own = info, multisig.signature(key, {k: v for k, (v, _) in given.items()})
+    _put_in_order(tx, signers, {**others, address: own})
     write(session, tx, output_document)
 
 
@@ -284,9 +324,11 @@ def _why_invalid(session: Session, tx: Tx, index: int, chain_id: str) -> str:
     """What is wrong with one signature; empty if it is valid."""
     from abci_app.modules.auth.multisig import problem  # noqa: PLC0415 - as above
 
+    signer = tx.signers[index]
+    index = _place_of(tx, index)
     if index >= min(len(tx.signatures), len(tx.auth_info.signer_infos)):
         return "it has not signed"
-    info, signer = tx.auth_info.signer_infos[index], tx.signers[index]
+    info = tx.auth_info.signer_infos[index]
     number, sequence = _numbers(session, tx.body, signer)
     if info.sequence != sequence:
         return f"it is for sequence {info.sequence}, that of the account is {sequence}"
@@ -297,3 +339,12 @@ def _why_invalid(session: Session, tx: Tx, index: int, chain_id: str) -> str:
         tx.signatures[index],
         lambda mode: digest(tx, mode, chain_id, number, sequence),
     )
+
+
+def _place_of(tx: Tx, index: int) -> int:
+    """Where a signer's signature stands: not in its own place while those before it have not signed."""
+    owners = [address_of(info.public_key) for info in tx.auth_info.signer_infos]
+    if len(owners) >= len(tx.signers):
+        return index
+    signer = tx.signers[index]
+    return owners.index(signer) if signer in owners else len(owners)

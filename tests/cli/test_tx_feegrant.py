@@ -91,3 +91,14 @@ def test_a_grant_that_cannot_be_is_one_sentence(
     online: Command, words: tuple[str, ...], code: int, text: str
 ) -> None:
     assert text in online.fails("tx", "feegrant", "grant", *words, *SIGN, code=code)
+
+
+def test_the_granter_may_stand_before_the_grantee(online: Command) -> None:
+    online.json("tx", "feegrant", "grant", "alice", EVE, "--spend-limit", "500nevg", "-y", "-b", "block")
+
+    found = shown(online)
+    online.json("tx", "feegrant", "revoke", ALICE, EVE, "-y", "-b", "block")
+
+    assert found["spend_limit"] == [{"denom": DENOM, "amount": "500"}]
+    assert "fee-grant not found" in online.fails("query", "feegrant", "grant", ALICE, EVE)
+    assert "give GRANTER and GRANTEE" in online.fails("tx", "feegrant", "revoke", ALICE, EVE, BOB, code=2)

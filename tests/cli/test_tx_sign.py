@@ -194,3 +194,79 @@ def test_owners_do_not_sign_in_direct_mode(online: Command, unsigned: Path) -> N
     )
 
     assert "owners of one account sign in amino-json" in online.fails(*words, code=2)
+
+
+@pytest.fixture
+def paid_by_bob(online: Command, tmp_path: Path) -> Path:
+    """Five nevg of alice's to eve, for a fee of bob's."""
+    eve = key_of("eve").address
+    words = ("tx", "bank", "send", "alice", eve, "5nevg", "--fee-payer", BOB, "--fees", "200nevg")
+    shown = online.json(*words, "--gas", "200000", "--generate-only")
+    return written(tmp_path / "paid.json", shown)
+
+
+@pytest.mark.parametrize("order", [("alice", "bob"), ("bob", "alice")])
+def test_who_sends_and_who_pays_the_fee_sign_in_any_order(
+    online: Command, chain: Chain, paid_by_bob: Path, order: tuple[str, str]
+) -> None:
+    before = {name: chain.balance(name) for name in order}
+    first, second = order
+
+    written(paid_by_bob, online.json("tx", "sign", str(paid_by_bob), "--from", first))
+    half = online("tx", "validate-signatures", str(paid_by_bob), "-o", "json")
+    written(paid_by_bob, online.json("tx", "sign", str(paid_by_bob), "--from", second))
+    checked = online.json("tx", "validate-signatures", str(paid_by_bob))
+    reply = online.json("tx", "broadcast", str(paid_by_bob), "-b", "block")
+
+    valid = {row["signer"]: row["valid"] for row in json.loads(half.stdout)["signatures"]}
+    assert (half.exit_code, valid) == (1, {key_of(first).address: True, key_of(second).address: False})
+    assert checked["signatures"] == [{"signer": ALICE, "valid": True}, {"signer": BOB, "valid": True}]
+    assert reply["code"] == 0
+    assert {name: before[name] - chain.balance(name) for name in order} == {"alice": 5, "bob": 200}
+
+
+def test_who_signs_again_takes_the_place_of_what_was_signed_before(
+    online: Command, paid_by_bob: Path
+) -> None:
+    for name in ("alice", "bob", "alice"):
+        written(paid_by_bob, online.json("tx", "sign", str(paid_by_bob), "--from", name))
+
+    assert len(json.loads(paid_by_bob.read_text())["signatures"]) == 2
+    assert online.json("tx", "validate-signatures", str(paid_by_bob))["signatures"][0]["valid"]
+
+
+def test_nobody_signs_the_bytes_of_what_several_sign(online: Command, paid_by_bob: Path) -> None:
+    said = online.fails("tx", "sign", str(paid_by_bob), "--from", "eve", "--sign-mode", "direct")
+
+    assert f"it is signed by {ALICE}, {BOB}, not by {key_of('eve').address}" in said
+    assert "several accounts sign it, in amino-json" in said
+
+
+def test_another_account_pays_only_where_it_can_sign(online: Command) -> None:
+    said = online.fails("tx", "bank", "send", "alice", BOB, "5nevg", "--fee-payer", BOB, "-y", code=2)
+
+    assert "--fee-payer goes with --generate-only" in said
+
+
+def test_a_transaction_is_sent_in_the_mode_of_hardware_wallets(online: Command, chain: Chain) -> None:
+    before = chain.balance("bob")
+    words = ("tx", "bank", "send", "alice", BOB, "5nevg", "--sign-mode", "amino-json")
+
+    offline = ("--offline", "--chain-id", "c", "--account-number", "1", "--sequence", "0", "--gas", "9")
+    shown = online.json(*words, *offline)
+    reply = online.json(*words, "-y", "-b", "block")
+
+    mode = shown["auth_info"]["signer_infos"][0]["mode_info"]["single"]["mode"]
+    assert mode == "SIGN_MODE_LEGACY_AMINO_JSON"
+    assert (reply["code"], chain.balance("bob")) == (0, before + 5)
+
+
+def test_a_length_of_time_has_units_and_bounds(online: Command) -> None:
+    words = ("tx", "bank", "send", "alice", BOB, "5nevg", "--unordered", "--timeout-duration")
+
+    for wrong in ("soon", "5 s", "1d", "s", "-1s", "1m2"):
+        assert f"{wrong!r} is no time such as 90, 90s or 1m30s" in online.fails(*words, wrong, code=2)
+    for wrong in ("601", "10m1s", "999ms"):
+        assert f"{wrong!r} is not between 1s and 600s" in online.fails(*words, wrong, code=2)
+    for right in ("1", "600s", "10m", "1m500ms"):
+        assert online(*words, right, "--generate-only").exit_code == 0

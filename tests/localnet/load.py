@@ -35,7 +35,8 @@ class Load(AbstractContextManager["Load"]):
     """One client for each API node, model and way of asking, each with one request at a time.
 
     Each is the unmodified client `openai`, told to try nothing again. With `fail_over` it does
-    as by default, and turns to the other API nodes then.
+    as by default, turns to the other API nodes then, and at last to its own again: an answer may break off
+    there because it came from another one, which died.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Load(AbstractContextManager["Load"]):
         return [each for each in self.asked if each.wrong]
 
     def _client(self, api: int, model: str, stream: bool) -> None:
-        clients = [self._connect(step % len(self._apis)) for step in range(api, api + len(self._apis))]
+        clients = [self._connect(step % len(self._apis)) for step in range(api, api + len(self._apis) + 1)]
         with ExitStack() as held:
             for client in clients:
                 held.enter_context(client)
