@@ -22,12 +22,21 @@ RETRY_AFTER_S = 2
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol with a clock and a cap from the connection, or first byte, to the headers' end."""
+    """Uvicorn's protocol with a clock from the connection, or first byte, to the headers' end.
+
+    What is no body has a cap: the head, and what stands between and behind the pieces of a chunked body.
+    """
 
     head_timeout_s = 20.0
     _head_timer: TimerHandle | None = None
+    # Since the last byte of a body.
     _head_bytes = 0
     _in_head = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Uvicorn's own refusal is plain text that does not say when to come again.
+        self._connections_max, self.limit_concurrency = self.limit_concurrency, None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,19 +47,31 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_timer is None:
-                self._start_clock()
+        if self._in_head and self._head_timer is None:
+            self._start_clock()
+        self._head_bytes += len(data)
         super().data_received(data)
         # What came in one piece with the body is counted with the head; a body is capped elsewhere.
-        if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
+        if self._head_bytes > HEAD_BYTES_MAX:
             self.transport.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Those behind a chunked body would become the request's own after it was let in.
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head_bytes = False, 0
         self._stop_clock()
+        app = self.app
+        if self._connections_max is not None and len(self.connections) >= self._connections_max:
+            self.app = _too_many_connections
         super().on_headers_complete()
+        self.app = app
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_head, self._head_bytes = True, 0
@@ -221,6 +242,10 @@ def error_body(path: str, status: int, message: str, code: str = "") -> dict[str
     kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
+
+
+async def _too_many_connections(scope: Scope, _receive: Receive, send: Send) -> None:
+    await _refuse(scope, send, 503, "there are too many connections; try again later")
 
 
 async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:

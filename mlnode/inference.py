@@ -271,7 +271,7 @@ class Engine(threading.Thread):
             self._take(group.answer, choice, prefill.logits)
             if not choice.is_done:
                 going.append((group.answer, choice))
-        if not going:
+        if not going or group.answer.request_id not in self._answers:
             return
         try:
             self._batch.join(prefill.cache, len(going))
@@ -293,7 +293,16 @@ class Engine(threading.Thread):
         self._keep_running()
 
     def _take(self, answer: Answer, choice: Choice, logits: torch.Tensor) -> None:
-        delta = choice.take(logits)
+        if answer.request_id not in self._answers:
+            return  # another of its choices has failed
+        try:
+            delta = choice.take(logits)
+        except ArithmeticError as error:
+            # Its rows leave the batch with those that are done.
+            del self._answers[answer.request_id]
+            self._waiting = deque(group for group in self._waiting if group.answer is not answer)
+            self._channel.fail(answer.request_id, "failed", str(error))
+            return
         if answer.is_done:
             del self._answers[answer.request_id]
             self._channel.reply(answer.request_id, choice=choice.index, **delta | answer.usage())

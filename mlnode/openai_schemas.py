@@ -16,6 +16,9 @@ PROMPTS_MAX = 16
 TOP_LOGPROBS_MAX = 20
 TOKENS_MAX = 2**20
 COMPLETION_TOKENS_DEFAULT = 16
+# Below these, which float32 cannot divide by or compare with, a draw has one outcome: the likeliest token.
+TEMPERATURE_MIN = 1e-5
+TOP_P_MIN = 1e-6
 
 
 # What vLLM heeds beyond OpenAI's fields, and the values that ask for nothing.
@@ -108,10 +111,11 @@ class Generation(Loose):
 
     def sampling(self) -> dict[str, Any]:
         """How tokens are drawn, in the compute process's words."""
+        temperature = 1.0 if self.temperature is None else self.temperature
         return {
             "max_tokens": self.max_tokens,
-            "temperature": 1.0 if self.temperature is None else self.temperature,
-            "top_p": self.top_p or 1.0,
+            "temperature": temperature if temperature >= TEMPERATURE_MIN else 0.0,
+            "top_p": max(self.top_p or 1.0, TOP_P_MIN),
             "stop": [self.stop] if isinstance(self.stop, str) else self.stop or [],
             "seed": self.seed,
         }

@@ -27,7 +27,13 @@ def new_generator(seed: int | None, device: torch.device) -> torch.Generator:
 
 
 def choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """The next token from float32 logits [vocab]: the greatest at temperature 0, else a draw from top_p."""
+    """The next token from float32 logits [vocab]: the greatest at temperature 0, else a draw from top_p.
+
+    ArithmeticError where the model overflowed: of no numbers nothing can be drawn, and on a card the attempt
+    would cost the whole process.
+    """
+    if not bool(logits.max().isfinite()):
+        raise ArithmeticError("the model's numbers overflowed; its dtype may be too narrow for it")
     if sampling.temperature == 0:
         return int(logits.argmax())
     probabilities = torch.softmax(logits / sampling.temperature, dim=-1)

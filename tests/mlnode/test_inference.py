@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from mlnode.engine_args import parse_engine_args
 from mlnode.model_files import UnfitModelError, UnknownModelError, check, locate
@@ -186,6 +188,29 @@ def test_a_seed_repeats_a_random_answer_and_top_p_near_zero_is_greedy(serving: S
     assert text(temperature=2, seed=7) == text(temperature=2, seed=7)
     assert text(temperature=2, seed=7) != text(temperature=2, seed=8)
     assert text(temperature=1, top_p=1e-6) == text()
+    assert text(temperature=2, top_p=1e-300) == text(temperature=1e-300) == text()
+
+
+def test_a_model_that_overflows_on_a_prompt_fails_that_answer_alone(
+    serving: Service, models_dir: Path
+) -> None:
+    folder = make_tiny_llama(models_dir / "evergrid--overflowing")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"][byte_tokenizer().encode("~").ids[0]] = np.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    serving.up("evergrid/overflowing")
+    pid = serving.state()["compute"]["pid"]
+    fine = body(model="evergrid/overflowing", max_tokens=200)
+    bad = fine | {"messages": [{"role": "user", "content": "~"}], "n": 2, "temperature": 1}
+
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(lambda each: serving.post("/v1/chat/completions", each), [fine, bad, fine])
+        first, overflowed, second = answers
+
+    assert (first.status_code, overflowed.status_code, second.status_code) == (200, 500, 200)
+    assert "overflowed" in overflowed.json()["error"]["message"]
+    assert serving.state()["compute"]["pid"] == pid
+    assert serving.state()["requests_in_flight"] == 0
 
 
 def test_an_answer_ends_before_a_stop_string(serving: Service) -> None:

@@ -107,6 +107,33 @@ def test_large_heads_and_bodies_are_refused(guarded: Service) -> None:
     assert b"200 OK" not in head
 
 
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [(b"0\r\n", b"A: b\r\n" * 20_000), (b"0\r\nA: ", b"x" * 120_000), (b"1;", b"x" * 120_000)],
+    ids=["trailers", "one trailer", "chunk extension"],
+)
+def test_what_stands_around_a_chunked_body_is_bounded_as_a_head_is(
+    guarded: Service, begin: bytes, more: bytes
+) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(guarded) as sock:
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(head + begin)
+            for _ in range(10):
+                sock.sendall(more)
+
+        # A body that is merely late is answered with 408.
+        assert until_closed(sock) == b""
+
+
+def test_a_body_in_many_small_pieces_is_no_head(guarded: Service) -> None:
+    pieces = [b" "] * 30_000 + [b"{}"]
+
+    answer = guarded.client.post("/v1/chat/completions", content=iter(pieces))
+
+    assert answer.status_code == 400
+
+
 def test_bodies_that_are_held_together_are_bounded_and_the_node_can_still_be_steered(
     guarded: Service,
 ) -> None:
@@ -244,6 +271,8 @@ def test_more_connections_than_allowed_are_told_to_come_again_at_each_port(
             refused = httpx2.get(f"{url}/health", trust_env=False, timeout=10)
 
         assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) > 0
+        assert "too many connections" in refused.json()["detail"]
         wait_for(partial(is_well, url))
 
 
