@@ -34,6 +34,8 @@ POLL_OFTEN_S = 0.5
 INFERENCE_EVENTS = frozenset({"inference_started", "inference_finished", "inference_validation"})
 # Who takes none of them still finds all by polling.
 TOUCHED_MAX = 10_000
+# Of one height; a height may last where the chain stands still.
+ANSWERS_MAX = 1_000
 SUBSCRIBE = json.dumps(
     {"jsonrpc": "2.0", "method": "subscribe", "id": 1, "params": {"query": "tm.event='NewBlock'"}}
 )
@@ -176,6 +178,8 @@ class ChainReader:
             answer = await self.chain.query(request, response, height)
             if height != self._height:
                 return answer
+            if len(self._cache) >= ANSWERS_MAX:
+                self._cache.clear()
             self._cache[key] = answer
         found = self._cache[key]
         assert isinstance(found, response)

@@ -117,6 +117,10 @@ class TransferAgent:
             raise
         return watch.reply(reply)
 
+    def refuse(self, error: ApiError) -> None:
+        """Counts a request that is not let in."""
+        _Watch(self._metrics).end(str(error.status), error.code)
+
     # who pays
 
     async def _paid(self, requests: Sequence[ChatRequest], raw: bytes, payer: Payer) -> list[_Job]:

@@ -35,6 +35,13 @@ def chat_routes(agent: TransferAgent, requesters: Requesters, limit: RateLimit) 
     router = APIRouter(prefix="/v1", tags=["openai"], responses=ERRORS)
 
     async def payer(request: Request) -> Payer | None:
+        try:
+            return await admitted(request)
+        except ApiError as error:
+            agent.refuse(error)
+            raise
+
+    async def admitted(request: Request) -> Payer | None:
         if not is_signed(request.headers):
             limit.check_key(request)
             return None

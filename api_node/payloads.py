@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import structlog
 from fastapi import APIRouter, Request
 
 from api_node.chain import ChainReader
+from api_node.database import open_database
 from api_node.errors import ApiError, unavailable
 from api_node.signatures import AGE_MAX_NS, is_signed_by, request_keys
 from api_node.view import ChainView
@@ -76,17 +76,6 @@ def read_payload(body: Mapping[str, Any]) -> Payload:
     return Payload(base64.b64decode(prompt, validate=True), answer, tuple(token_ids))
 
 
-def _keep_private(path: Path | str) -> None:
-    """Lets only this user read the file; SQLite gives those that it makes beside it the same mode."""
-    if str(path) == ":memory:":
-        return
-    for each in (Path(path), Path(f"{path}-wal"), Path(f"{path}-shm")):
-        if each == Path(path):
-            each.touch(mode=0o600)
-        if each.exists():
-            each.chmod(0o600)
-
-
 class PayloadStore:
     """Tables in one SQLite file: what this node executed or handed over, for as long as it may be asked.
 
@@ -95,12 +84,8 @@ class PayloadStore:
 
     def __init__(self, path: Path | str, bytes_max: int = BYTES_MAX) -> None:
         self._bytes_max = bytes_max
-        _keep_private(path)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db = open_database(path, _SCHEMA)
         self._db.execute("PRAGMA secure_delete=ON")
-        self._db.executescript(_SCHEMA)
         self._bytes = self._measured()
 
     def close(self) -> None:

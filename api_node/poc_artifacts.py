@@ -5,13 +5,13 @@ A node's leaves are one run of rising nonces. Once they are committed to, nothin
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 
+from api_node.database import open_database
 from protocol.claims import decode_claims, decode_nonces, encode_claims, encode_nonces
 from protocol.merkle import Tree, claim_leaf, neighbour_of
 
@@ -71,11 +71,8 @@ class ArtifactStore:
     """One SQLite file; each call is one durable step."""
 
     def __init__(self, path: Path | str) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # What is acknowledged to an MLNode is nowhere else: it outlives the machine's power too.
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        # What is acknowledged to an MLNode is nowhere else.
+        self._db = open_database(path, _SCHEMA, synchronous="FULL")
         self._leaves: dict[tuple[int, str], Leaves] = {}
 
     def close(self) -> None:

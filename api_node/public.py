@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from api_node.artifact_routes import artifact_routes
 from api_node.chain_json import plain
@@ -36,10 +36,15 @@ def public_app(
     app = new_app("Evergrid API node", package_version(), settings)
     requesters = Requesters(orchestrator.reader, orchestrator.reader.address)
     limit = RateLimit(api_keys, settings.requests_per_key_per_s)
+    queries = RateLimit([], settings.queries_per_address_per_s)
+
+    async def asks_chain(request: Request) -> None:
+        queries.check_address(request)
+
     app.include_router(chat_routes(agent, requesters, limit))
-    app.include_router(inference_routes(orchestrator))
+    app.include_router(inference_routes(orchestrator), dependencies=[Depends(asks_chain)])
     app.include_router(model_routes(orchestrator))
-    app.include_router(epoch_routes(orchestrator))
+    app.include_router(epoch_routes(orchestrator), dependencies=[Depends(asks_chain)])
     app.include_router(status_routes(orchestrator))
     app.include_router(artifact_routes(orchestrator), responses=ERRORS)
     app.include_router(execute_routes(executor))

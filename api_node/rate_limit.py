@@ -75,7 +75,7 @@ class RateLimit:
         self._take(name)
 
     def check_address(self, request: Request) -> None:
-        """Raises ApiError 429 where too many signatures come from one place to be looked at."""
+        """Raises ApiError 429 where one place asks too often."""
         self._take(f"address {request.client.host if request.client else ''}")
 
     def check_requester(self, address: str) -> None:

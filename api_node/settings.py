@@ -103,6 +103,11 @@ class Settings(BaseSettings):
     requests_per_key_per_s: float = Field(
         default=50.0, ge=0, description="most requests a second of one API key or requester, 0: any number"
     )
+    queries_per_address_per_s: float = Field(
+        default=50.0,
+        ge=0,
+        description="most questions a second of one address that the chain is asked for, 0: any number",
+    )
     payload_bytes_max: int = Field(
         default=8 * 2**30,
         gt=0,

@@ -12,6 +12,8 @@ from typing import Any
 
 import structlog
 
+from api_node.database import open_database
+
 log = structlog.get_logger("api_node.timeline")
 
 ENTRIES_PER_NODE_MAX = 1000
@@ -83,10 +85,7 @@ class Timeline:
         self.height = 0
         self._secrets = [secret for secret in secrets if secret]
         self._entries_max = entries_max
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        self._db = open_database(path, _SCHEMA)
 
     def close(self) -> None:
         """Closes the file."""

@@ -36,7 +36,8 @@ def get(session: Session, file: str, key: str) -> None:
     value: Any = _read(_path(session, file))
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
-            raise click.ClickException(f"{file}.toml has no {key}")
+            there = f": there are {', '.join(value)}" if isinstance(value, dict) else ""
+            raise click.ClickException(f"{file}.toml has no {key}{there}")
         value = value[part]
     session.emit(value, value if isinstance(value, str) else json.dumps(value))
 

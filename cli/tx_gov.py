@@ -10,6 +10,7 @@ import click
 from cli.files import FILE, read_object
 from cli.options import TX, shared
 from cli.send import coins, sender, submit
+from client.amounts import AmountError
 from client.registry import MessageError, typed_message
 from client.tx import pack
 from protocol.address import module_account
@@ -75,6 +76,11 @@ def proposal_of(fields: dict[str, Any], proposer: str) -> tx_pb2.MsgSubmitPropos
         wrong.append("messages must be a list")
     if not isinstance(fields.get("expedited", False), bool):
         wrong.append("expedited must be true or false")
+    if fields.get("deposit") and _is_text(fields, "deposit"):
+        try:
+            coins(fields["deposit"])
+        except AmountError as error:
+            wrong.append(f"deposit: {error}")
     if wrong:
         raise MessageError(f"the proposal cannot be read: {'; '.join(wrong)}")
     return tx_pb2.MsgSubmitProposal(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -92,6 +93,15 @@ class Rpc:
     def call(method: str, **params: Any) -> dict[str, Any]:
         """The body of one call."""
         return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+    @staticmethod
+    def read(text: str) -> dict[str, Any]:
+        """What a call returned, from the reply as it came; raises as `result` does."""
+        try:
+            reply = json.loads(text)
+        except (ValueError, RecursionError):
+            reply = text
+        return Rpc.result(reply)
 
     @staticmethod
     def result(reply: dict[str, Any]) -> dict[str, Any]:
@@ -186,8 +196,8 @@ class ChainClient:
         """One JSON-RPC call; raises ChainUnreachableError or ChainError."""
         try:
             reply = self._http.post(self.url, json=body)
-            return Rpc.result(reply.json())
-        except (httpx2.HTTPError, ValueError, RecursionError) as error:
+            return Rpc.read(reply.text)
+        except (httpx2.HTTPError, ValueError) as error:
             problem = str(error) or type(error).__name__
             raise ChainUnreachableError(f"no answer from the node at {self.url}: {problem}") from error
 
@@ -254,8 +264,8 @@ class AsyncChainClient:
         """One JSON-RPC call; raises ChainUnreachableError or ChainError."""
         try:
             reply = await self._http.post(self.url, json=body)
-            return Rpc.result(reply.json())
-        except (httpx2.HTTPError, ValueError, RecursionError) as error:
+            return Rpc.read(reply.text)
+        except (httpx2.HTTPError, ValueError) as error:
             problem = str(error) or type(error).__name__
             raise ChainUnreachableError(f"no answer from the node at {self.url}: {problem}") from error
 

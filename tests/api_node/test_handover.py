@@ -335,6 +335,26 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_again(tmp_path: Pa
     assert int(replies[-1].headers["Retry-After"]) >= 1
 
 
+async def test_an_address_that_has_the_chain_asked_too_often_waits_and_chats_still(tmp_path: Path) -> None:
+    async with alone(tmp_path, FakeMLNode(), queries_per_address_per_s=1.0) as (_comet, running):
+        paths = ("epochs/0", "participants", "poc-batches/7", "chat/completions/none")
+        asked = [await running.http.get(f"{running.url()}/v1/{path}") for path in paths]
+        chat = await running.chat(X)
+
+    assert [reply.status_code for reply in asked] == [200, 200, 429, 429]
+    assert int(asked[-1].headers["Retry-After"]) >= 1
+    assert chat.status_code == 200
+
+
+async def test_a_request_that_is_not_let_in_is_counted_with_its_reason(tmp_path: Path) -> None:
+    async with alone(tmp_path, FakeMLNode(), requests_per_key_per_s=0.01) as (_comet, running):
+        await running.chat(X)
+        await running.chat(X)
+        shown = (await running.http.get(f"{running.url(3)}/metrics")).text
+
+    assert 'apinode_requests_total{model="unknown",outcome="429",reason="rate_limited"} 1.0' in shown
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 async def test_a_silent_connection_and_a_dripping_head_are_closed(tmp_path: Path, sent: bytes) -> None:
     async with alone(tmp_path, FakeMLNode(), head_timeout_s=0.5) as (_comet, running):

@@ -45,10 +45,8 @@ def api() -> Iterator[Served]:
 
     async def serve() -> None:
         with tempfile.TemporaryDirectory() as home:
-            async with alone(Path(home), FakeMLNode(), queue_wait_s=0.1, requests_per_key_per_s=0) as (
-                _,
-                node,
-            ):
+            limits = {"requests_per_key_per_s": 0, "queries_per_address_per_s": 0}
+            async with alone(Path(home), FakeMLNode(), queue_wait_s=0.1, **limits) as (_, node):
                 found.append(node.url())
                 ready.set()
                 await asyncio.to_thread(over.wait)

@@ -51,13 +51,3 @@ def test_the_budget_counts_what_a_former_run_kept_and_forgets_what_is_pruned(pat
     assert again.bytes_kept == SIZE
     assert again.prune(10**6) == 1
     assert again.bytes_kept == 0
-
-
-def test_prompts_and_answers_are_readable_by_this_node_s_user_alone(path: Path) -> None:
-    path.touch(mode=0o644)
-
-    store = PayloadStore(path, 2 * SIZE)
-    store.keep("executed", PAYLOAD, view_at(5))
-
-    modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.glob("payloads.sqlite*")}
-    assert modes == dict.fromkeys(("payloads.sqlite", "payloads.sqlite-wal", "payloads.sqlite-shm"), 0o600)

@@ -39,6 +39,8 @@ def toml(command: Command, file: str) -> dict[str, Any]:
 def test_settings_of_all_three_files_are_read(home: Command) -> None:
     assert home("config", "get", "client", "chain-id").stdout == "grid-1\n"
     assert home.json("config", "get", "app", "retain_heights") == 1000
+    unknown = home.fails("config", "get", "app", "minimum-gas-prices")
+    assert "app.toml has no minimum-gas-prices: there are" in unknown and "retain_heights" in unknown
     assert home("config", "get", "config", "rpc.laddr").stdout == "tcp://127.0.0.1:26657\n"
     assert home.json("config", "view", "client") == toml(home, "client")
     assert home("config", "home").stdout == f"{home.home}\n"

@@ -200,6 +200,7 @@ def test_a_proposal_from_a_file_takes_a_deposit(online: Command, tmp_path: Path)
     message = {"@type": "/evergrid.models.v1.MsgRegisterModel", "authority": "", "model": {"id": "a/b"}}
     proposal = {"messages": [], "title": "t", "summary": "s", "deposit": "1000000nevg", "metadata": "m"}
     wrong = {"messages": message, "title": "", "deposit": 5, "colour": "red"}
+    unreadable = {"messages": [], "title": "t", "summary": "", "deposit": "much"}
 
     online.json("tx", "gov", "submit-proposal", write(tmp_path / "p.json", proposal), *SIGN)
     online.json("tx", "gov", "deposit", "1", "200000nevg", "--from", "bob", "-y", "-b", "block")
@@ -214,6 +215,8 @@ def test_a_proposal_from_a_file_takes_a_deposit(online: Command, tmp_path: Path)
         "messages must be a list",
     ):
         assert fault in text
+    text = online.fails("tx", "gov", "submit-proposal", write(tmp_path / "u.json", unreadable), *SIGN)
+    assert "summary is missing" in text and "deposit: 'much'" in text
 
 
 def test_a_message_of_a_proposal_without_authority_is_signed_by_governance(

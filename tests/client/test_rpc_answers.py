@@ -79,3 +79,11 @@ def test_an_answer_nested_without_end_is_no_answer() -> None:
 
     with pytest.raises(ChainError, match="no answer from the node"):
         node.status()
+
+
+@pytest.mark.parametrize("text", ["<html>Hello</html>", "", "[" * 100_000])
+def test_a_reply_that_is_no_json_is_shown(text: str) -> None:
+    with pytest.raises(ValueError, match="that is no JSON-RPC") as raised:
+        Rpc.read(text)
+
+    assert text[:20] in str(raised.value)
