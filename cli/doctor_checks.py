@@ -138,6 +138,15 @@ def check_port(name: str, host: str, port: int, owner: Owner) -> Finding:
     return ok("ports", f"{place}: {'free' if owner == Owner.NOBODY else 'ours'}")
 
 
+def check_chain_port(name: str, host: str, port: int, owner: Owner) -> Finding:
+    """A port of a chain node that does not run is free."""
+    place = f"{host}:{port} ({name})"
+    if owner != Owner.NOBODY:
+        fix = f"end it (`ss -ltnp 'sport = :{port}'` names it), or choose another address"
+        return error("ports", f"the chain node does not answer, and something listens on {place}", fix)
+    return ok("ports", f"{place}: free")
+
+
 def check_ports_differ(ports: Sequence[tuple[str, int]]) -> list[Finding]:
     """No two servers of the API node are to have one port; 0 is any free one."""
     found = []

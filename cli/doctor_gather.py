@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import time
+import tomllib
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ TIMEOUT_S = 5.0
 CONNECT_S = 0.5
 DENOM = "nevg"
 API_TITLE = "Evergrid API node"
+APP_ADDRESSES = ("grpc_address", "rest_address", "metrics_address")
 
 
 @dataclass
@@ -175,6 +177,7 @@ def look_at_chain(patient: Patient) -> None:
         except (ChainError, KeyError, ValueError) as error:
             comet = checks.Comet(client.url, binary, str(error))
             patient.findings += checks.check_comet(comet)
+            look_at_chain_ports(patient)
             return
         patient.chain_answers = True
         info = status["sync_info"]
@@ -193,6 +196,28 @@ def look_at_chain(patient: Patient) -> None:
             patient.findings.append(checks.check_block_time(age_s, catching_up=comet.catching_up))
         if patient.key is not None:
             look_at_account(patient, client)
+
+
+def look_at_chain_ports(patient: Patient) -> None:
+    """The servers of this home's chain node, where it does not run: nobody else is to have their ports."""
+    from abci_app.node.config import ConfigError, load_settings, split_address  # noqa: PLC0415 - as above
+
+    home = patient.session.home
+    try:
+        comet = tomllib.loads((home / "config" / "config.toml").read_text(encoding="utf-8"))
+        app = load_settings(home)
+        places = {f"config.toml, {each}.laddr": comet[each]["laddr"] for each in ("rpc", "p2p")}
+        places |= {f"app.toml, {each}": getattr(app, each) for each in APP_ADDRESSES}
+        found = [(name, *split_address(text.removeprefix("tcp://"))) for name, text in places.items() if text]
+    except FileNotFoundError:
+        return  # the chain runs elsewhere
+    except (ConfigError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        text = f"the configuration of the chain node in {home} cannot be read: {error}"
+        patient.findings.append(checks.error("ports", text, "`evergrid config set` checks what it writes"))
+        return
+    for name, host, port in found:
+        owner = owner_of("127.0.0.1" if host in {"0.0.0.0", "::"} else host, port)  # noqa: S104 - compared
+        patient.findings.append(checks.check_chain_port(name, host, port, owner))
 
 
 def seconds_of(text: str) -> float:

@@ -180,6 +180,19 @@ def test_a_wrong_port_for_prompts_is_found_where_the_other_port_is_right(doctor:
     assert any("n1 does not answer for prompts" in text for _, text in found["mlnodes"])
 
 
+def test_a_port_of_a_chain_node_that_does_not_run_is_taken(evergrid: Command) -> None:
+    evergrid("init", "me", "--chain-id", "grid-1")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        evergrid("config", "set", "app", "rest_address", taken)
+        shown = evergrid("doctor").stdout
+
+    assert f"does not answer, and something listens on {taken} (app.toml, rest_address)" in shown
+    assert "(config.toml, p2p.laddr)" in shown
+
+
 def test_a_chain_a_key_and_a_file_of_nodes_that_are_not_there_are_told_together(evergrid: Command) -> None:
     result = evergrid("doctor", "--key-name", "nobody")
 
