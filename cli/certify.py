@@ -15,16 +15,31 @@ if TYPE_CHECKING:
     from cli.session import Session
 
 
+def model_a() -> Path | None:
+    """Where `make setup` made it; None where it did not."""
+    from cli.demo import CACHE  # noqa: PLC0415 - only where no model is named
+    from cli.demo_stage import MODEL_A_FOLDER  # noqa: PLC0415 - as above
+
+    folder = CACHE / "models" / MODEL_A_FOLDER
+    return folder if (folder / "config.json").exists() else None
+
+
 @click.command()
 @click.option("--preset", default="small", show_default=True, help="Size of the puzzle that is checked.")
 @click.option("--device", default="auto", show_default=True, help='A device of torch, or "cuda:0+cuda:1".')
 @click.option("--dtype", help="Number format (default: float16 on CUDA, else float32).")
 @click.option("--threads", type=int, default=None, help="Threads of torch (default: torch's choice).")
 @click.option(
-    "--model", type=click.Path(path_type=Path), help="Folder of a model: measures its tokens/s too."
+    "--model",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the model whose tokens/s are measured (default: model A, where `make setup` made it).",
 )
 @click.option("--golden", type=click.Path(path_type=Path), help="Folder of other golden vectors.")
-@click.option("--report", type=click.Path(path_type=Path), help="Folder for certify.json and certify.txt.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Folder for certify.json and certify.txt (default: HOME/certify).",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
 @shared(*LOCAL)
 def certify(
@@ -42,21 +57,21 @@ def certify(
     """Compare this machine with golden vectors and measure it: exit 0 match, 2 mismatch, 1 error."""
     from mlnode import certify as certifying  # noqa: PLC0415 - brings torch when it runs
 
+    report = report or session.home / "certify"
+    report.mkdir(parents=True, exist_ok=True)
     found = certifying.certify(
         preset=preset,
         device=device,
         dtype=dtype,
         threads=threads,
-        model=model,
+        model=model or model_a(),
         golden=golden or certifying.GOLDEN,
     )
     facts = asdict(found)
-    if report is not None:
-        report.mkdir(parents=True, exist_ok=True)
-        (report / "certify.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        (report / "certify.txt").write_text(found.text() + "\n", encoding="utf-8")
+    (report / "certify.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (report / "certify.txt").write_text(found.text() + "\n", encoding="utf-8")
     if as_json:
         session.values["output"] = "json"
-    session.emit(facts, found.text())
+    session.emit(facts, f"{found.text()}\nwritten to {report}")
     if found.exit_code:
         raise click.exceptions.Exit(found.exit_code)

@@ -53,7 +53,7 @@ class Report:
         verdict = facts.pop("verdict")
         lines = [f"{name:22}{_shown(value)}" for name, value in facts.items()]
         if self.model is None:
-            lines.append("without --model no tokens were measured, so no throughput_per_nonce is suggested")
+            lines.append("no tokens were measured: name a model with --model for its throughput_per_nonce")
         return "\n".join([f"{'verdict':22}{verdict}", *lines])
 
 
@@ -161,9 +161,10 @@ def _nonces_per_s(puzzle: Any, key: bytes, node_id: str, seconds: float) -> floa
 
 def _tokens_per_s(model: Path, device: Any, seconds: float) -> float:
     """New tokens of one answer after another, decoded by the embedded engine; more side by side give more."""
-    from mlnode.model import generate_tokens, load_model  # noqa: PLC0415
+    from mlnode.model import generate_tokens, load_model, prepare_transformers  # noqa: PLC0415
     from mlnode.sampling import Sampling  # noqa: PLC0415
 
+    prepare_transformers()
     dtype = "float16" if device.type == "cuda" else "float32"
     loaded = load_model(model, dtype, None, device)
     tokens = generate_tokens(loaded, [0] * 16, Sampling(1, 0, 1, (), None))

@@ -131,14 +131,19 @@ def worth_compiling(weight_count: int, device: torch.device) -> bool:
 def parse_devices(text: str) -> tuple[torch.device, ...]:
     """The devices that one network is spread over: "auto", "cpu", "cuda:0" or "cuda:0+cuda:1".
 
-    Raises ValueError where one is no device's name.
+    Raises ValueError where one is no device's name, or this machine has none such.
     """
     if text == "auto":
         text = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return tuple(torch.device(name) for name in text.split("+"))
+        devices = tuple(torch.device(name) for name in text.split("+"))
     except RuntimeError as error:
         raise ValueError(f"{text!r} names no devices: {str(error).splitlines()[0]}") from error
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if missing := [str(each) for each in devices if (each.index or 0) >= present.get(each.type, 0)]:
+        there = ", ".join(f"{count} of {kind}" for kind, count in present.items() if count)
+        raise ValueError(f"torch {torch.__version__} finds no {', '.join(missing)} here; there is {there}")
+    return devices
 
 
 def free_bytes(device: torch.device) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.certify import certify as command
+from cli import certify as cli_certify
 from mlnode import certify as certifying
 from mlnode.certify import GOLDEN, certify
 from mlnode.pow import PRESETS
@@ -17,12 +17,14 @@ from tests.mlnode.numpy_pow import NumpyPuzzle, Shape
 
 
 @pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(certifying, "MEASURE_SECONDS", 0.1)
+    monkeypatch.setattr(cli_certify, "model_a", lambda: None)
+    monkeypatch.setenv("EVERGRID_HOME", str(tmp_path / "home"))
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(command, ["--preset", "tiny", "--threads", "1", *words])
+    return CliRunner().invoke(cli_certify.certify, ["--preset", "tiny", "--threads", "1", *words])
 
 
 def with_claims_changed(folder: Path, by: int, count: int) -> Path:
@@ -73,6 +75,28 @@ def test_a_match_exits_with_0_and_writes_both_reports(tmp_path: Path) -> None:
     assert facts["verdict"] == "match"
     assert json.loads((tmp_path / "certify.json").read_text()) == facts
     assert "verdict               match" in (tmp_path / "certify.txt").read_text()
+
+
+def test_without_a_folder_the_reports_are_in_the_home_and_model_a_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_tiny_llama(tmp_path / "model")
+    monkeypatch.setattr(cli_certify, "model_a", lambda: model)
+
+    result = run()
+
+    folder = tmp_path / "home" / "certify"
+    assert result.exit_code == 0, result.output
+    assert f"written to {folder}" in result.output
+    assert json.loads((folder / "certify.json").read_text())["throughput_per_nonce"] > 0
+    assert (folder / "certify.txt").read_text() in result.output.replace(f"written to {folder}\n", "")
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "cpu+cuda:99", "meta", "vulkan"])
+def test_a_device_that_is_not_there_is_an_error_that_names_what_is(device: str) -> None:
+    missing = device.removeprefix("cpu+")
+    with pytest.raises(ValueError, match=f"finds no {missing} here; there is 1 of cpu"):
+        certify(preset="tiny", device=device)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_a_compute_process_that_cannot_start_is_reported_with_its_reason(guarded
         time.sleep(0.1)
 
     assert "exited with status 70" in reason
-    assert "CUDA" in reason
+    assert "finds no cuda:99 here" in reason
     health = guarded.client.get("/health")
     assert health.status_code == 503
     assert health.json()["reason"]

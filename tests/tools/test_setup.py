@@ -101,7 +101,7 @@ def test_a_cpu_build_is_not_announced_as_cuda(
 ) -> None:
     monkeypatch.setattr(environment, "SPACE_CPU_MB", 0)
 
-    environment.announce(["torch==2.13.0+cpu", "click==8.5.1"])
+    environment.announce(["torch==2.13.0+cpu", "nvidia-ml-py==13.615.71", "click==8.5.1"])
 
     assert "2.7 GB" not in capsys.readouterr().out
 

@@ -116,7 +116,7 @@ def install_command() -> Command:
 
 def announce(packages: list[str]) -> None:
     """Says what comes; for CUDA builds also how to avoid them, and waits a moment; checks the space."""
-    if not any(package.startswith("nvidia-") for package in packages):
+    if not any(package.startswith("nvidia-cu") for package in packages):
         need_space(ROOT, SPACE_CPU_MB if len(packages) > 1 else 50)
         say(f"{len(packages)} packages to install, the CPU build of torch among them or there already")
         return
