@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from mlnode.pow import DTYPES, Claim, Item, PocParams, Puzzle, verify
+from mlnode.pow import Claim, Item, PocParams, Puzzle, verify
 from mlnode.pow_engine import free_bytes, parse_devices, worth_compiling
 from mlnode.pow_sender import IN_FLIGHT, Piece, PieceSender
 from mlnode.wire import Channel, Message
@@ -199,10 +199,10 @@ class PocWorker(threading.Thread):
         params, seed = PocParams.from_json(request["params"]), bytes.fromhex(request["poc_seed"])
         self._end_run()
         if self._puzzle is None or self._key != (params, seed):
-            needed = params.weight_count * DTYPES[params.dtype].itemsize
+            needed = params.weight_bytes + params.activation_bytes
             self._drop_puzzle("another PoC was initialised before this batch was re-computed")
             if needed > (free := sum(free_bytes(device) for device in set(self._devices))):
-                raise ValueError(f"params need {needed} bytes for the weights, {free} are free")
+                raise ValueError(f"params need {needed} bytes for the weights and one nonce, {free} are free")
             compiled = worth_compiling(params.weight_count, self._devices[0])
             self._puzzle = Puzzle(params, seed, self._device, self._threads, compiled=compiled)
             self._key = (params, seed)

@@ -76,6 +76,16 @@ class PocParams:
         rows_per_column = (self.n_heads + self.n_kv_heads) * 2 * self.head_dim + 3 * self.ffn_dim
         return self.dim * (self.n_layers * rows_per_column + self.vocab)
 
+    @property
+    def weight_bytes(self) -> int:
+        return self.weight_count * DTYPES[self.dtype].itemsize
+
+    @property
+    def activation_bytes(self) -> int:
+        """Of one nonce, at most."""
+        widths = 6 * self.dim + 3 * self.ffn_dim + 2 * self.head_dim * (self.n_heads + 2 * self.n_kv_heads)
+        return self.seq_len * widths * DTYPES[self.dtype].itemsize
+
     def with_dtype(self, dtype: str) -> PocParams:
         """The same network in another dtype, with the noise and epsilon that belong to it."""
         measured = TOLERANCES_NARROW if self.dim < NARROW_BELOW_DIM else TOLERANCES
@@ -399,7 +409,7 @@ class Puzzle:
             pow_engine.keep_freed_memory()
         with torch.inference_mode():
             self._body: Body | None = Body(params, poc_seed, self.devices)
-        self.batch_size = pow_engine.fitting_batch_size(self._activation_bytes(), self.devices)
+        self.batch_size = pow_engine.fitting_batch_size(self.params.activation_bytes, self.devices)
         self._compiled: Kernels | None = None
         if compiled:
             self._compile()
@@ -488,12 +498,6 @@ class Puzzle:
         except Exception as error:  # noqa: BLE001 - compilers fail in many ways, none of which may stop the work
             pow_engine.log.warning("kernels not compiled: %s", str(error).splitlines()[0])
             self._compiled = None
-
-    def _activation_bytes(self) -> int:
-        """Of one nonce, at most."""
-        p = self.params
-        widths = 6 * p.dim + 3 * p.ffn_dim + 2 * p.head_dim * (p.n_heads + 2 * p.n_kv_heads)
-        return p.seq_len * widths * DTYPES[p.dtype].itemsize
 
 
 def _check_nonces(lowest: int, highest: int) -> None:

@@ -157,7 +157,10 @@ def test_all_that_is_wrong_with_a_request_is_named_and_nothing_changes(
     request = init(receiver, block_hash="zz", public_key="04aa", first_nonce=-1)
     answer = node.post("/api/v1/pow/init/generate", request)
     params = node.post("/api/v1/pow/init/generate", init(receiver, params={"dim": "x", "colour": 1}))
-    huge = node.post("/api/v1/pow/init/generate", init(receiver, params=tiny_params(dim=1 << 20)))
+    huge = [
+        node.post("/api/v1/pow/init/generate", init(receiver, params=tiny_params(**{name: 1 << 40})))
+        for name in ("dim", "seq_len", "vocab")
+    ]
     broken = node.client.post(
         "/api/v1/pow/init", content=b'{"node_id"', headers={"content-type": "application/json"}
     )
@@ -166,8 +169,8 @@ def test_all_that_is_wrong_with_a_request_is_named_and_nothing_changes(
     assert all(name in answer.json()["detail"] for name in ("block_hash", "public_key", "first_nonce"))
     assert params.status_code == 400
     assert all(name in params.json()["detail"] for name in ("dim is not an integer", "colour is unknown"))
-    assert huge.status_code == 400
-    assert "are free" in huge.json()["detail"]
+    assert [each.status_code for each in huge] == [400] * 3
+    assert all("are free" in each.json()["detail"] for each in huge)
     assert broken.status_code == 422
     assert broken.json()["detail"].startswith("the body is no JSON: ")
     assert node.state()["state"] == "STOPPED"
