@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import click
 
@@ -42,12 +43,22 @@ def fall_back(kind: type[BaseSettings], values: dict[str, Any], name: str, defau
         values[name] = default
 
 
+def _read(kind: type[BaseSettings], name: str, value: Any) -> Any:
+    """The value as it is, or the JSON that it holds where the setting has parts, as its variable would."""
+    if not isinstance(value, str) or get_origin(kind.model_fields[name].annotation) not in {dict, list}:
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise click.UsageError(f"--{name.replace('_', '-')}: it is no JSON: {error}") from error
+
+
 def make_settings(kind: type[S], values: dict[str, Any]) -> S:
     """The settings of the given values; raises UsageError that names all that is wrong with them."""
     from pydantic import ValidationError  # noqa: PLC0415 - brought by the settings themselves
 
     try:
-        return kind(**{name: value for name, value in values.items() if value is not None})
+        return kind(**{name: _read(kind, name, each) for name, each in values.items() if each is not None})
     except ValidationError as error:
         wrong = "; ".join(
             f"--{'.'.join(str(part) for part in each['loc']).replace('_', '-')}: {each['msg']}"

@@ -66,7 +66,10 @@ class OpenAIServer:
                 async for each in events:
                     yield each | {"model": self._ours}
         else:
-            yield await self._ask("POST", f"{self._url}/{path}", body) | {"model": self._ours}
+            answer = await self._ask("POST", f"{self._url}/{path}", body)
+            if not isinstance(answer.get("choices"), list):
+                raise RefusedError(502, "the engine's answer has no choices", code="failed")
+            yield answer | {"model": self._ours}
 
     async def score(self, asked: Asked[ScoreRequest]) -> dict[str, Any]:
         """The server's judgement, where it can judge: another MLNode can, most others cannot."""
@@ -156,7 +159,9 @@ def _refusal(response: httpx2.Response) -> RefusedError:
     if status == 503:
         text = f"the engine cannot answer now: {_message(body)}"
         return RefusedError(503, text, code="unavailable", retry_after_s=RETRY_AFTER_S)
-    return RefusedError(502, f"the engine failed with status {status}: {_message(body)}", code="failed")
+    # What it says of itself, such as which key it was shown, is for its operator alone.
+    text = "the engine refuses this node's key" if status in {401, 403} else "the engine failed"
+    return RefusedError(502, f"{text} (status {status})", code="failed")
 
 
 def _failure(error: Exception) -> RefusedError:

@@ -10,13 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
 from mlnode.engines import engine_names, make_engine
-from mlnode.engines.base import Host, ModelToServe
+from mlnode.engines.base import Asked, Host, ModelToServe
+from mlnode.engines.openai_server import OpenAIServer
 from mlnode.engines.vllm import command_line
+from mlnode.errors import RefusedError
 from mlnode.metrics import Metrics
+from mlnode.openai_schemas import ChatRequest
 from mlnode.settings import Settings
 from mlnode.supervisor import Compute
 from mlnode.tiny import make_tiny_llama
@@ -284,6 +288,32 @@ def test_a_remote_engine_serves_what_another_mlnode_serves(
     assert "context" in refused.json()["error"]["message"]
     assert down.status_code == 503
     assert int(down.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (401, {"error": {"message": "bad key SECRET"}}, "the engine refuses this node's key (status 401)"),
+        (500, "Traceback SECRET", "the engine failed (status 500)"),
+        (302, "", "the engine failed (status 302)"),
+        (200, {"object": "SECRET"}, "the engine's answer has no choices"),
+        (200, "<html>SECRET", "the engine's answer cannot be read: JSONDecodeError"),
+    ],
+)
+async def test_what_a_server_says_of_itself_does_not_reach_who_asks(
+    status: int, body: Any, told: str
+) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    server = OpenAIServer("http://127.0.0.1:9/v1", "SECRET", ours="a", theirs="b", timeout_s=5)
+    answer = httpx2.Response(status, text=text, headers={"Location": "http://127.0.0.1:9/other"})
+    server._http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: answer))
+    raw = {"model": "a", "messages": [{"role": "user", "content": "hello"}]}
+    request = ChatRequest.model_validate(raw)
+
+    with pytest.raises(RefusedError) as refused:
+        await anext(server.complete(Asked(request, raw)))
+
+    assert (refused.value.status, str(refused.value)) == (502, told)
 
 
 def test_engines_are_found_by_their_file_and_their_options_are_checked() -> None:
