@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -300,9 +301,7 @@ def test_a_remote_engine_serves_what_another_mlnode_serves(
         (200, "<html>SECRET", "the engine's answer cannot be read: JSONDecodeError"),
     ],
 )
-async def test_what_a_server_says_of_itself_does_not_reach_who_asks(
-    status: int, body: Any, told: str
-) -> None:
+def test_what_a_server_says_of_itself_does_not_reach_who_asks(status: int, body: Any, told: str) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     server = OpenAIServer("http://127.0.0.1:9/v1", "SECRET", ours="a", theirs="b", timeout_s=5)
     answer = httpx2.Response(status, text=text, headers={"Location": "http://127.0.0.1:9/other"})
@@ -311,7 +310,7 @@ async def test_what_a_server_says_of_itself_does_not_reach_who_asks(
     request = ChatRequest.model_validate(raw)
 
     with pytest.raises(RefusedError) as refused:
-        await anext(server.complete(Asked(request, raw)))
+        asyncio.run(anext(server.complete(Asked(request, raw))))
 
     assert (refused.value.status, str(refused.value)) == (502, told)
 
