@@ -60,6 +60,7 @@ def verify(path: Path, stated: RepoSibling) -> str:
     sha256, blob = digests(path)
     expected, found = (stated.lfs.sha256, sha256) if stated.lfs else (stated.blob_id, blob)
     if expected != found:
+        path.unlink()  # the library would take it for whole at the next try
         fail(f"{stated.rfilename} has the hash {found}, the commit says {expected}")
     return sha256
 

@@ -57,7 +57,10 @@ def check(folder: Path) -> bool:
         problems.append("tokenizer.json is missing")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        problems.append("there are no *.safetensors")
+        hint = (
+            "; `python -m tools.convert_gguf` makes them of the *.gguf" if any(folder.glob("*.gguf")) else ""
+        )
+        problems.append(f"there are no *.safetensors{hint}")
     for path in weights:
         problems += _safetensors_problems(path)
     provenance = folder / PROVENANCE

@@ -41,4 +41,6 @@ def convert(gguf: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or not sys.argv[1].endswith(".gguf"):
+        sys.exit("usage: python -m tools.convert_gguf FILE.gguf FOLDER")
     convert(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())

@@ -72,16 +72,16 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
             state.asked.append(path)
             name = path.rpartition("/")[2]
             if path == f"/api/models/{REPO}/revision/{COMMIT}":
-                raw = json.dumps(state.info()).encode()
+                raw = true = json.dumps(state.info()).encode()
             elif path == f"/{REPO}/resolve/{COMMIT}/{name}" and name in state.files:
-                raw = state.files[name]
+                raw = true = state.files[name]
                 raw = bytes([raw[0] ^ 1]) + raw[1:] if name == state.lie else raw
             else:
                 self.send_error(404)
                 return
             self.send_response(200)
             self.send_header("Content-Length", str(len(raw)))
-            self.send_header("ETag", f'"{hashlib.sha256(raw).hexdigest()}"')
+            self.send_header("ETag", f'"{hashlib.sha256(true).hexdigest()}"')
             self.send_header("X-Repo-Commit", COMMIT)
             self.end_headers()
             if with_body:
@@ -151,6 +151,8 @@ def test_a_file_that_is_not_the_one_of_the_commit_is_refused_and_no_folder_appea
 
     assert caught.value.status == 502
     assert not any(path.name.startswith("org") for path in (tmp_path / "models").iterdir())
+    hub.lie = ""
+    assert check(asyncio.run(models.get(up())).folder)
 
 
 def test_another_commit_an_absent_one_and_a_repository_of_pickles_are_refused(
