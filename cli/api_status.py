@@ -54,6 +54,10 @@ def window_row(window: dict[str, Any]) -> dict[str, Any]:
 def node_row(entry: dict[str, Any]) -> dict[str, Any]:
     """One MLNode in a table: what it does, what it should do, why, and until when."""
     state = entry["state"]
+    # Where it does what it should, the reason is the intention's own.
+    is_reached = state["current_status"] == state["intended_status"] and (
+        state["reason"] == state["intended_reason"]
+    )
     return {
         "node": entry["node"]["id"],
         "does": state["current_status"],
@@ -63,5 +67,5 @@ def node_row(entry: dict[str, Any]) -> dict[str, Any]:
         "until": state["height_deadline"] or "",
         "admits": "yes" if state["admits"] else "no",
         "requests": state["lock_count"],
-        "problem": ": ".join(filter(None, (state["reason"], state["text"]))),
+        "problem": ": ".join(filter(None, ("" if is_reached else state["reason"], state["text"]))),
     }

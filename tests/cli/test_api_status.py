@@ -72,3 +72,10 @@ def test_an_api_node_that_was_never_started_or_does_not_answer_is_one_sentence(
 
     assert "there is no token in" in unmade
     assert silent.startswith("no API node answers at http://127.0.0.1:1: ")
+
+
+def test_what_a_node_is_meant_to_do_and_does_is_no_problem() -> None:
+    shown = lines(node("n1", intended_reason="preserved", reason="preserved", height_deadline=95))
+
+    assert "problem" not in shown[-2]
+    assert shown[-1] == ["n1", "inference", "model/a", "inference", "preserved", "95", "yes"]
