@@ -36,7 +36,7 @@ traceback.
 | --- | --- |
 | 0 | done |
 | 1 | refused, failed, or no answer |
-| 2 | the command line is at fault. `doctor`: errors (1: warnings). `mlnode certify`: a mismatch |
+| 2 | the command line is at fault. `doctor`: errors (1: warnings). `mlnode certify`: a mismatch alone |
 | 3 | `node`: not now, try again later. `verify`: proved to be absent |
 | 4 | `verify`: the proof or the header was refused |
 | 130 | `demo`: interrupted, every process was stopped |

@@ -82,6 +82,10 @@ def certify(
     from mlnode.pow import DTYPES, PocParams, Puzzle, verify  # noqa: PLC0415
     from mlnode.pow_engine import parse_devices, worth_compiling  # noqa: PLC0415
 
+    problems = ["threads must be at least 1"] if threads is not None and threads < 1 else []
+    problems += [f"{model} is no folder"] if model is not None and not model.is_dir() else []
+    if problems:
+        raise ValueError("; ".join(problems))
     seconds = MEASURE_SECONDS if seconds is None else seconds
     vectors, params = _vectors(golden, preset)
     main = parse_devices(device)[0]

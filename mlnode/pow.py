@@ -8,6 +8,7 @@ key, node_id, nonce); machines differ only in the last digits, which `verify` al
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -35,6 +36,7 @@ TOLERANCES = {
     "float16": {"noise": 16_000, "epsilon": 100_000},
     "float32": {"noise": 10, "epsilon": 1_000},
 }
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 # The narrower a network, the heavier the tail of its rounding errors (docs/proof-of-compute.md).
 NARROW_BELOW_DIM = 128
 TOLERANCES_NARROW = {**TOLERANCES, "float16": {"noise": 13_000, "epsilon": 150_000}}
@@ -106,11 +108,11 @@ class PocParams:
         parsed: dict[str, int | str] = {}
         for name in sorted(names & set(values)):
             value = values[name]
-            if name == "dtype" or (isinstance(value, int) and not isinstance(value, bool)):
-                parsed[name] = cast("int | str", value)
-            elif (
-                isinstance(value, str) and value.isascii() and value.lstrip("-").isdigit() and len(value) < 20
-            ):
+            if name == "dtype":
+                parsed[name] = str(value)
+            elif isinstance(value, int) and not isinstance(value, bool):
+                parsed[name] = value
+            elif isinstance(value, str) and _INTEGER.fullmatch(value):
                 parsed[name] = int(value)
             else:
                 problems.append(f"{name} is not an integer")
@@ -584,6 +586,10 @@ def verify(claimed: Sequence[Claim], recomputed: Sequence[Claim], params: PocPar
 def log10_binomial_tail(successes: int, trials: int, rate: float) -> float:
     """log10 P(X >= successes), X of the binomial law, summed as logarithms so that nothing underflows."""
     if successes <= 0:
+        return 0.0
+    if successes > trials or rate <= 0:
+        return -math.inf
+    if rate >= 1:
         return 0.0
     logs = [
         math.lgamma(trials + 1)

@@ -120,3 +120,21 @@ def test_vectors_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="holds no golden vectors"):
         certify(preset="tiny", golden=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--threads", "0"),
+        ("--threads", "many"),
+        ("--model", "not-there"),
+        ("--no-such-option",),
+        ("--dtype", "bfloat16"),
+    ],
+)
+def test_what_is_wrong_with_the_command_line_exits_with_1_as_2_says_mismatch(words: tuple[str, ...]) -> None:
+    result = run(*words)
+
+    assert result.exit_code == 1
+    # What the command line's own runner says in one sentence, not a fault.
+    assert isinstance(result.exception, SystemExit | ValueError)

@@ -124,3 +124,14 @@ def test_merged_validation_keeps_the_rate_of_generation() -> None:
     found = speed.rates("tiny", "float32", "cpu", compiled=False)
 
     assert found["validation_share"] >= 0.8
+
+
+def test_a_nonce_is_three_times_as_fast_as_by_a_plain_float16_transformer() -> None:
+    assert speed.against_plain("tiny")["ratio"] >= 3
+
+
+def test_little_of_a_pass_is_spent_outside_of_products_and_attention() -> None:
+    """The bar is 0.1 from about 70 million weights on; the page has the figure, a busy machine some slack."""
+    found = speed.rates("dev", "float32", "cpu", compiled=False)
+
+    assert found["outside_share"] <= 0.15

@@ -104,6 +104,27 @@ def test_the_tail_does_not_underflow() -> None:
     assert log10_binomial_tail(200, 200, 1e-3) == pytest.approx(-600)
 
 
+@pytest.mark.parametrize(
+    ("successes", "trials", "rate", "expected"),
+    [
+        (0, 0, 0.0, 0.0),
+        (1, 0, 0.1, -math.inf),
+        (3, 2, 0.1, -math.inf),
+        (1, 9, 0.0, -math.inf),
+        (9, 9, 1.0, 0.0),
+    ],
+)
+def test_the_tail_has_a_value_at_its_edges(successes: int, trials: int, rate: float, expected: float) -> None:
+    assert log10_binomial_tail(successes, trials, rate) == expected
+
+
+def test_a_target_that_nobody_reaches_gets_a_verdict() -> None:
+    """Its density is 0 in floating point, and so is the honest rate of the wrong side."""
+    verdict = verify([5], [5], replace(HALF, z_target=40_000_000))
+
+    assert verdict.failed == ("wrong_side",)
+
+
 def test_a_difference_of_epsilon_matches_and_one_more_does_not() -> None:
     claimed = [FLOAT16.epsilon, FLOAT16.epsilon + 1, -FLOAT16.epsilon, -FLOAT16.epsilon - 1]
 
