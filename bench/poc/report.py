@@ -385,4 +385,7 @@ LIMITS = """## What this does not show
   stand in, tested on one (`tests/mlnode/test_pow_engine.py`, `test_pow_processes.py`); none has run on a card. Nor has the wait for
   a card's results by a thread of its own, while the next piece is queued (`test_pow_in_flight.py`): what it gains there is not measured.
 - 8 and 4 bits are simulated with a scale a row; costs assume that they are twice and four times as fast.
-- The presets `gpu24` and `gpu80` are sized by arithmetic."""
+- The presets `gpu24` and `gpu80` are sized by arithmetic.
+- The mean direction above dim 512 is not measured; the study extrapolates its rho to 1.2 to 2.4/sqrt(dim).
+- torch's compiler draws wrong signs where a dimension has the length 1 (`tiny`). Each compiled kernel is compared with the plain one when it
+  is made, and one that differs is not used."""

@@ -34,6 +34,21 @@ def test_missing_unknown_and_unreadable_fields_are_all_named() -> None:
         PocParams.from_json(values)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("dtype", ["float32"], "dtype must be one of"),
+        ("dtype", {}, "dtype must be one of"),
+        ("dim", "--5", "dim is not an integer"),
+        ("dim", "", "dim is not an integer"),
+        ("dim", "5-", "dim is not an integer"),
+    ],
+)
+def test_a_value_of_another_type_is_named(name: str, value: object, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        PocParams.from_json(PRESETS["tiny"].to_json() | {name: value})
+
+
 def test_values_that_make_no_puzzle_are_all_named() -> None:
     with pytest.raises(
         ValueError, match=r"dtype must .*; n_layers must .*; vocab must .*; acceptance_bps must"
