@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from typing import Any, TypeVar
 
 import structlog
@@ -31,6 +32,7 @@ PAGE_LIMIT = 1000
 PAGE_LIMIT_CLAIMS = 20
 RECONNECT_MAX_S = 5.0
 POLL_OFTEN_S = 0.5
+SAID_AGAIN_S = 60.0
 INFERENCE_EVENTS = frozenset({"inference_started", "inference_finished", "inference_validation"})
 # Who takes none of them still finds all by polling.
 TOUCHED_MAX = 10_000
@@ -66,6 +68,25 @@ def inferences_of_event(text: str | bytes) -> set[str]:
         return set()
 
 
+class Waiting:
+    """Says that the chain is waited for: once for each problem, and again after a while."""
+
+    def __init__(self) -> None:
+        self._problem, self._said_at = "", 0.0
+
+    def say(self, problem: str, retry_s: float) -> None:
+        """It is asked again in `retry_s`, which may be twice a second."""
+        now = time.monotonic()
+        if problem == self._problem and now < self._said_at + SAID_AGAIN_S:
+            return
+        self._problem, self._said_at = problem, now
+        log.info("waiting for the chain", reason="chain_unreachable", problem=problem, retry_s=retry_s)
+
+    def end(self) -> None:
+        """It has answered."""
+        self._problem = ""
+
+
 class BlockWatcher:
     """Announces the newest height: by websocket, and by polling where that is silent. Heights never fall."""
 
@@ -76,6 +97,7 @@ class BlockWatcher:
         # Inferences that blocks told of since somebody took them.
         self.touched: set[str] = set()
         self._chain = chain
+        self._waiting = Waiting()
         self._poll_interval_s = poll_interval_s
         self._news = asyncio.Event()
         self._seen = asyncio.Event()
@@ -137,13 +159,9 @@ class BlockWatcher:
         try:
             info = (await self._chain.status())["sync_info"]
         except ChainError as error:
-            log.info(
-                "waiting for the chain",
-                reason="chain_unreachable",
-                problem=str(error),
-                retry_s=min(POLL_OFTEN_S, self._poll_interval_s),
-            )
+            self._waiting.say(str(error), min(POLL_OFTEN_S, self._poll_interval_s))
             return
+        self._waiting.end()
         self.catching_up = bool(info.get("catching_up"))
         self.announce(int(info["latest_block_height"]))
 

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,10 +29,16 @@ class NodeConfigError(ValueError):
     """The file or an entry cannot be used; the text names all that is wrong."""
 
 
+def _allowed(args: list[str]) -> list[str]:
+    if problems := argument_errors(args):
+        raise ValueError("; ".join(problems))
+    return args
+
+
 class ModelConfig(BaseModel):
     """What an operator adds to a model's governed arguments."""
 
-    args: list[str] = []
+    args: Annotated[list[str], AfterValidator(_allowed)] = []
 
 
 class HardwareConfig(BaseModel):
@@ -94,17 +101,6 @@ class NodeConfig(BaseModel):
     def none_is_absent(cls, value: Any) -> Any:
         return _none_is_absent(value)
 
-    @model_validator(mode="after")
-    def local_args_are_allowed(self) -> NodeConfig:
-        problems = [
-            f"{model_id}: {problem}"
-            for model_id, model in self.models.items()
-            for problem in argument_errors(model.args)
-        ]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
     @property
     def poc_url(self) -> str:
         """Where the MLNode is steered."""
@@ -136,12 +132,16 @@ _NODES = TypeAdapter(list[NodeConfig])
 
 def parse_nodes(raw: Any) -> list[NodeConfig]:
     """The nodes of a decoded file; raises NodeConfigError."""
+    entries = raw if isinstance(raw, list) else []
+    ids = Counter(str(each["id"]) for each in entries if isinstance(each, dict) and each.get("id"))
+    twice = sorted(node_id for node_id, count in ids.items() if count > 1)
+    problems = [f"node ids stand twice: {', '.join(twice)}"] if twice else []
     try:
         nodes = _NODES.validate_python(raw)
     except ValidationError as error:
-        raise NodeConfigError(name_all(error.errors())) from error
-    if twice := sorted({node.id for node in nodes if [n.id for n in nodes].count(node.id) > 1}):
-        raise NodeConfigError(f"node ids stand twice: {', '.join(twice)}")
+        raise NodeConfigError("; ".join([name_all(error.errors()), *problems])) from error
+    if problems:
+        raise NodeConfigError("; ".join(problems))
     return nodes
 
 

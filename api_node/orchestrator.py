@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from api_node import epoch_data
 from api_node.broker import Broker
-from api_node.chain import BlockWatcher, ChainReader
+from api_node.chain import BlockWatcher, ChainReader, Waiting
 from api_node.intents import Puzzle
 from api_node.metrics import Metrics
 from api_node.mlnode_client import FailureKind, MLNodeClient, MLNodeError
@@ -66,6 +66,7 @@ class Orchestrator:
     ) -> None:
         self.view: ChainView | None = None
         self.problem = "no view of the chain yet"
+        self.waiting = Waiting()
         self.watcher = watcher
         self.reader = reader
         self.broker = broker
@@ -272,14 +273,10 @@ async def process_new_block_event(orchestrator: Orchestrator, height: int) -> in
         await orchestrator.step(height)
     except ChainError as error:
         orchestrator.problem = str(error)
-        log.info(
-            "waiting for the chain",
-            reason="chain_unreachable",
-            problem=orchestrator.problem,
-            retry_s=RETRY_S,
-        )
+        orchestrator.waiting.say(orchestrator.problem, RETRY_S)
         await asyncio.sleep(RETRY_S)
         return min(height - 1, orchestrator.view.height - 1 if orchestrator.view else 0)
+    orchestrator.waiting.end()
     return height
 
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from api_node.chain import Waiting
 from tests.api_node.comet import Comet
 from tests.api_node.mlnodes import FakeMLNode
 from tests.api_node.network import Running, api_node, fleet, run_to
@@ -105,3 +106,15 @@ async def test_through_all_stages_waiting_is_told_as_info_with_its_reason_and_ho
     assert {"chain_unreachable", "model_loading", "busy"} <= reasons
     intents = [each["status"] for each in events if each["event"] == "intent"]
     assert {"inference", "poc_generate", "poc_validate"} <= set(map(str, intents))
+
+
+def test_a_wait_for_the_chain_is_said_once_for_each_problem_and_again_when_it_comes_back() -> None:
+    waiting = Waiting()
+
+    with capture_logs() as events:
+        for problem in ("away", "away", "slow", "slow", "away"):
+            waiting.say(problem, 0.5)
+        waiting.end()
+        waiting.say("away", 0.5)
+
+    assert [each["problem"] for each in events] == ["away", "slow", "away", "away"]

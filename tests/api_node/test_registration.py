@@ -327,6 +327,11 @@ async def test_a_disabled_node_is_disabled_after_a_restart(broker: Broker, tmp_p
         (json.dumps([{"id": "a"}]), ["0.host", "0.poc_port", "0.models"]),
         (json.dumps([entry("a", X), entry("a", X)]), ["node ids stand twice: a"]),
         (json.dumps([entry("a", X) | {"models": {X: {"args": ["--trust-remote-code"]}}}]), ["not allowed"]),
+        (
+            json.dumps([entry("a", X) | {"poc_port": 0, "models": {X: {"args": ["--model", "x"]}}}] * 2),
+            ["0.poc_port", f"0.models.{X}.args: Value error, --model", "1.poc_port", "stand twice: a"],
+        ),
+        ('{"a": 1}', ["valid list"]),
     ],
 )
 def test_a_wrong_file_is_refused_with_everything_that_is_wrong(
